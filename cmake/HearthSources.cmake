@@ -1,0 +1,7 @@
+# The sources of the library. Collections (quant, ops, arch) are globbed: adding a thing is one file
+# and one row of a .def list. Everything else is listed.
+set(HEARTH_SOURCES
+  src/base/hb_error.c
+  src/base/hb_arena.c
+  src/base/os/cpu_features.c
+  src/base/os/os_${HEARTH_OS}.c)

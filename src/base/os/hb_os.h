@@ -1,0 +1,81 @@
+/* Everything hearth asks of an operating system. One back end is compiled in: os_posix.c, or
+ * os_bare.c for machines without one, where each function that needs a system answers
+ * HEARTH_E_UNSUPPORTED. cpu_features.c serves both. */
+#ifndef HB_OS_H
+#define HB_OS_H
+
+#include "base/hb_error.h"
+#include "base/hb_arena.h"
+#include <stdatomic.h>
+
+/* ---- files ---- */
+
+enum hb_map_flags {
+    HB_MAP_POPULATE = 1u << 0, /* read all pages in now */
+    HB_MAP_LOCK = 1u << 1,     /* keep them in memory; refusal is an error */
+    HB_MAP_NO_MMAP = 1u << 2,  /* read into private memory instead of mapping */
+};
+
+struct hb_file {
+    const uint8_t *bytes;
+    size_t size;
+    bool mapped; /* else heap */
+};
+
+/* Map a regular file read-only; its size is taken from the open descriptor. FIFOs, directories,
+ * devices, sockets and empty files are refused. `max_size` bounds what is accepted, 0 = no bound. */
+hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
+                              struct hb_file *out, hearth_error *err);
+void hb_os_file_close(struct hb_file *file);
+
+/* ---- memory ---- */
+
+/* malloc and free behind the hooks; NULL hooks where there is no heap. */
+const struct hb_alloc *hb_os_heap(void);
+
+/* A large zeroed block, 64-byte aligned, on huge pages where the system gives them. */
+void *hb_os_block_alloc(size_t size);
+void hb_os_block_free(void *ptr, size_t size);
+
+/* ---- time ---- */
+
+uint64_t hb_os_now_ns(void); /* monotonic; 0 for ever on bare machines without a clock hook */
+void hb_os_random(void *dst, size_t n); /* for default seeds; not for secrets */
+
+/* ---- threads ---- */
+
+#define HB_OS_THREAD_BYTES 64
+struct hb_os_thread {
+    HB_ALIGNAS(16) uint8_t opaque[HB_OS_THREAD_BYTES];
+};
+
+hearth_status hb_os_thread_start(struct hb_os_thread *t, void (*entry)(void *), void *arg,
+                                 hearth_error *err);
+void hb_os_thread_join(struct hb_os_thread *t);
+
+/* Sleep while *word == expected; wakes spuriously too. Wake up to n sleepers. */
+void hb_os_wait(_Atomic uint32_t *word, uint32_t expected);
+void hb_os_wake(_Atomic uint32_t *word, int n);
+
+/* One spin-loop iteration's hint to the core. */
+HB_INLINE void hb_os_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* CPUs this process may use: affinity mask and cgroup quota (rounded up), at least 1. */
+int hb_os_cpu_count(void);
+
+/* Bind the calling thread to the CPUs of a mask; false where the system refuses. */
+bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words);
+
+/* ---- CPU ---- */
+
+/* HB_CPU_* bits of this machine, as the operating system lets programs use them. */
+uint32_t hb_os_cpu_features(void);
+
+#endif

@@ -1,0 +1,78 @@
+/* The back end for machines without an operating system: memory, work and time come from the
+ * caller, and whatever needs a system says that it is not there. */
+#include "base/os/hb_os.h"
+
+hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
+                              struct hb_file *out, hearth_error *err)
+{
+    (void)path, (void)flags, (void)max_size, (void)out;
+    return hb_fail(err, HEARTH_E_UNSUPPORTED,
+                   "%s: this build has no files; open a model from bytes", path);
+}
+
+void hb_os_file_close(struct hb_file *file)
+{
+    *file = (struct hb_file){0};
+}
+
+const struct hb_alloc *hb_os_heap(void)
+{
+    return NULL;
+}
+
+void *hb_os_block_alloc(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+void hb_os_block_free(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+}
+
+uint64_t hb_os_now_ns(void)
+{
+    return 0;
+}
+
+void hb_os_random(void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    for (size_t i = 0; i < n; i++)
+        p[i] = 0;
+}
+
+hearth_status hb_os_thread_start(struct hb_os_thread *t, void (*entry)(void *), void *arg,
+                                 hearth_error *err)
+{
+    (void)t, (void)entry, (void)arg;
+    return hb_fail(err, HEARTH_E_UNSUPPORTED,
+                   "thread: this build has none; give a parallel-for hook or use one thread");
+}
+
+void hb_os_thread_join(struct hb_os_thread *t)
+{
+    (void)t;
+}
+
+void hb_os_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+    (void)word, (void)expected;
+}
+
+void hb_os_wake(_Atomic uint32_t *word, int n)
+{
+    (void)word, (void)n;
+}
+
+int hb_os_cpu_count(void)
+{
+    return 1;
+}
+
+bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words)
+{
+    (void)mask, (void)n_words;
+    return false;
+}

@@ -1,0 +1,336 @@
+/* POSIX back end, with Linux additions (futex, affinity, cgroup quota) where they exist. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "base/os/hb_os.h"
+#include "base/hb_check.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#endif
+
+/* ---- files ---- */
+
+static const char *posix_kind(mode_t mode)
+{
+    return S_ISDIR(mode)    ? "a directory"
+           : S_ISFIFO(mode) ? "a FIFO"
+           : S_ISSOCK(mode) ? "a socket"
+           : S_ISCHR(mode)  ? "a character device"
+           : S_ISBLK(mode)  ? "a block device"
+                            : "no regular file";
+}
+
+static hearth_status posix_read_all(int fd, const char *path, uint8_t *dst, size_t size,
+                                    hearth_error *err)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = read(fd, dst + done, size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return hb_fail(err, HEARTH_E_IO, "%s: read failed: %s", path, strerror(errno));
+        if (n == 0)
+            return hb_fail(err, HEARTH_E_TRUNCATED, "%s: file ended at byte %zu of %zu", path, done,
+                           size);
+        done += (size_t)n;
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status posix_load(int fd, const char *path, unsigned flags, size_t size,
+                                struct hb_file *out, hearth_error *err)
+{
+    if (flags & HB_MAP_NO_MMAP) {
+        uint8_t *bytes = hb_os_block_alloc(size);
+        if (!bytes)
+            return hb_fail(err, HEARTH_E_MEMORY, "%s: no memory for its %zu bytes", path, size);
+        hearth_status status = posix_read_all(fd, path, bytes, size, err);
+        if (status == HEARTH_OK && (flags & HB_MAP_LOCK) && mlock(bytes, size) != 0)
+            status = hb_fail(err, HEARTH_E_IO, "%s: mlock of %zu bytes: %s", path, size,
+                             strerror(errno));
+        if (status != HEARTH_OK) {
+            hb_os_block_free(bytes, size);
+            return status;
+        }
+        *out = (struct hb_file){bytes, size, false};
+        return HEARTH_OK;
+    }
+    int map_flags = MAP_SHARED;
+#ifdef MAP_POPULATE
+    if (flags & HB_MAP_POPULATE)
+        map_flags |= MAP_POPULATE;
+#endif
+    void *p = mmap(NULL, size, PROT_READ, map_flags, fd, 0);
+    if (p == MAP_FAILED)
+        return hb_fail(err, HEARTH_E_IO, "%s: mmap of %zu bytes: %s", path, size, strerror(errno));
+    if ((flags & HB_MAP_LOCK) && mlock(p, size) != 0) {
+        hearth_status status = hb_fail(err, HEARTH_E_IO, "%s: mlock of %zu bytes: %s", path, size,
+                                       strerror(errno));
+        munmap(p, size);
+        return status;
+    }
+    *out = (struct hb_file){p, size, true};
+    return HEARTH_OK;
+}
+
+hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
+                              struct hb_file *out, hearth_error *err)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return hb_fail(err, errno == ENOENT ? HEARTH_E_NOT_FOUND : HEARTH_E_IO,
+                       "%s: cannot be opened: %s", path, strerror(errno));
+    struct stat st;
+    hearth_status status = HEARTH_OK;
+    if (fstat(fd, &st) != 0)
+        status = hb_fail(err, HEARTH_E_IO, "%s: fstat: %s", path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        status = hb_fail(err, HEARTH_E_FORMAT, "%s: is %s; a regular file is accepted", path,
+                         posix_kind(st.st_mode));
+    else if (st.st_size <= 0)
+        status = hb_fail(err, HEARTH_E_TRUNCATED, "%s: file is empty", path);
+    else if ((uint64_t)st.st_size > SIZE_MAX ||
+             (max_size && (uint64_t)st.st_size > (uint64_t)max_size))
+        status = hb_fail(err, HEARTH_E_LIMIT, "%s: %llu bytes; at most %zu are accepted", path,
+                         (unsigned long long)st.st_size, max_size ? max_size : SIZE_MAX);
+    else
+        status = posix_load(fd, path, flags, (size_t)st.st_size, out, err);
+    close(fd);
+    return status;
+}
+
+void hb_os_file_close(struct hb_file *file)
+{
+    if (file->bytes && file->mapped)
+        munmap((void *)(uintptr_t)file->bytes, file->size);
+    else if (file->bytes)
+        hb_os_block_free((void *)(uintptr_t)file->bytes, file->size);
+    *file = (struct hb_file){0};
+}
+
+/* ---- memory ---- */
+
+static void *posix_heap_alloc(void *user, size_t size)
+{
+    (void)user;
+    return malloc(size);
+}
+
+static void posix_heap_free(void *user, void *ptr, size_t size)
+{
+    (void)user;
+    (void)size;
+    free(ptr);
+}
+
+const struct hb_alloc *hb_os_heap(void)
+{
+    static const struct hb_alloc heap = {posix_heap_alloc, posix_heap_free, NULL};
+    return &heap;
+}
+
+#define POSIX_HUGE_PAGE ((size_t)2 << 20)
+
+static size_t posix_block_bytes(size_t size)
+{
+    return hb_round_up(size, size >= POSIX_HUGE_PAGE ? POSIX_HUGE_PAGE : 4096);
+}
+
+/* Large blocks are over-mapped and trimmed so that they start on a huge-page boundary. */
+void *hb_os_block_alloc(size_t size)
+{
+    size_t bytes, total;
+    if (size > SIZE_MAX - 2 * POSIX_HUGE_PAGE)
+        return NULL;
+    bytes = posix_block_bytes(size ? size : 1);
+    bool huge = bytes >= POSIX_HUGE_PAGE;
+    total = huge ? bytes + POSIX_HUGE_PAGE : bytes;
+    uint8_t *p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (!huge)
+        return p;
+    size_t head = (POSIX_HUGE_PAGE - ((uintptr_t)p & (POSIX_HUGE_PAGE - 1))) & (POSIX_HUGE_PAGE - 1);
+    if (head)
+        munmap(p, head);
+    if (POSIX_HUGE_PAGE - head)
+        munmap(p + head + bytes, POSIX_HUGE_PAGE - head);
+#ifdef MADV_HUGEPAGE
+    madvise(p + head, bytes, MADV_HUGEPAGE);
+#endif
+    return p + head;
+}
+
+void hb_os_block_free(void *ptr, size_t size)
+{
+    if (ptr)
+        munmap(ptr, posix_block_bytes(size ? size : 1));
+}
+
+/* ---- time ---- */
+
+uint64_t hb_os_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void hb_os_random(void *dst, size_t n)
+{
+    uint8_t *p = dst;
+#if defined(__linux__)
+    if (getrandom(p, n, GRND_NONBLOCK) == (ssize_t)n)
+        return;
+#endif
+    uint64_t x = hb_os_now_ns() ^ (uint64_t)getpid() << 32;
+    for (size_t i = 0; i < n; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        p[i] = (uint8_t)(x >> 56);
+    }
+}
+
+/* ---- threads ---- */
+
+struct posix_thread {
+    pthread_t handle;
+    void (*entry)(void *);
+    void *arg;
+};
+_Static_assert(sizeof(struct posix_thread) <= HB_OS_THREAD_BYTES, "thread handle fits");
+
+static void *posix_thread_main(void *p)
+{
+    struct posix_thread *t = p;
+    t->entry(t->arg);
+    return NULL;
+}
+
+hearth_status hb_os_thread_start(struct hb_os_thread *t, void (*entry)(void *), void *arg,
+                                 hearth_error *err)
+{
+    struct posix_thread *p = (struct posix_thread *)(void *)t->opaque;
+    p->entry = entry;
+    p->arg = arg;
+    int rc = pthread_create(&p->handle, NULL, posix_thread_main, p);
+    if (rc != 0)
+        return hb_fail(err, HEARTH_E_IO, "thread: cannot be started: %s", strerror(rc));
+    return HEARTH_OK;
+}
+
+void hb_os_thread_join(struct hb_os_thread *t)
+{
+    struct posix_thread *p = (struct posix_thread *)(void *)t->opaque;
+    pthread_join(p->handle, NULL);
+}
+
+#if defined(__linux__)
+void hb_os_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+    syscall(SYS_futex, (uint32_t *)(uintptr_t)word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+void hb_os_wake(_Atomic uint32_t *word, int n)
+{
+    syscall(SYS_futex, (uint32_t *)(uintptr_t)word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+#else
+/* One lock and condition for all words: correct, and only used where there is no futex. */
+static pthread_mutex_t posix_wait_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t posix_wait_cond = PTHREAD_COND_INITIALIZER;
+
+void hb_os_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+    pthread_mutex_lock(&posix_wait_lock);
+    while (atomic_load(word) == expected)
+        pthread_cond_wait(&posix_wait_cond, &posix_wait_lock);
+    pthread_mutex_unlock(&posix_wait_lock);
+}
+
+void hb_os_wake(_Atomic uint32_t *word, int n)
+{
+    (void)word;
+    (void)n;
+    pthread_mutex_lock(&posix_wait_lock);
+    pthread_cond_broadcast(&posix_wait_cond);
+    pthread_mutex_unlock(&posix_wait_lock);
+}
+#endif
+
+#if defined(__linux__)
+/* CPUs of the cgroup v2 or v1 quota, rounded up; 0 = no quota found. */
+static int posix_cgroup_cpus(void)
+{
+    char text[64];
+    int fd = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        close(fd);
+        if (n <= 0 || text[0] == 'm')
+            return 0;
+        text[n] = 0;
+        char *end;
+        long long quota = strtoll(text, &end, 10), period = strtoll(end, NULL, 10);
+        return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+    }
+    long long v[2] = {0, 0};
+    static const char *const names[2] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
+                                         "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
+    for (int i = 0; i < 2; i++) {
+        fd = open(names[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return 0;
+        ssize_t n = read(fd, text, sizeof text - 1);
+        close(fd);
+        if (n <= 0)
+            return 0;
+        text[n] = 0;
+        v[i] = strtoll(text, NULL, 10);
+    }
+    return v[0] > 0 && v[1] > 0 ? (int)((v[0] + v[1] - 1) / v[1]) : 0;
+}
+#endif
+
+int hb_os_cpu_count(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        n = CPU_COUNT(&set);
+    int quota = posix_cgroup_cpus();
+    if (quota > 0 && quota < n)
+        n = quota;
+#endif
+    return n < 1 ? 1 : (int)n;
+}
+
+bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (size_t i = 0; i < n_words * 64 && i < CPU_SETSIZE; i++)
+        if (mask[i / 64] >> (i % 64) & 1)
+            CPU_SET(i, &set);
+    return pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
+#else
+    (void)mask;
+    (void)n_words;
+    return false;
+#endif
+}
