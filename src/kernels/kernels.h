@@ -1,0 +1,293 @@
+/* Kernels: arithmetic on raw pointers. No status, no allocation, no threads, no state.
+ *
+ * One result. Every level computes the same bits as the scalar level, on every machine. Three rules
+ * make that possible, and they are this engine's order contract:
+ *
+ *   1. Every float operation is written out. hk_fma(a, b, c) is the correctly rounded fused
+ *      multiply-add (emulated exactly where the hardware has none); compilers may not contract.
+ *      exp, tanh, erf, sin, cos, log are the polynomials of hk_math.h, operation by operation.
+ *   2. The order of additions depends on shapes alone: never on the number of tokens, the thread,
+ *      the tile, the page or the chunk.
+ *   3. Int products inside a block are exact, in any order.
+ *
+ * Row sums (norms, softmax, float dot products): element i goes to chain i mod 16, starting from
+ * +0, in ascending order, with hk_fma where there is a product; the 16 chains are then folded in
+ * ascending order: ((c0 + c1) + c2) + ...
+ *
+ * Matmul: y[t][r] = sum over k of x[t][k] * W[r][k]; W is stored in rows of k, as GGUF has it. By
+ * family of the weight type (qtypes.def):
+ *
+ *   FLOAT  x is f32; chains k mod 16 with hk_fma, folded ascending, as above.
+ *   others x is an int8 activation row (below), cut into stretches of 256 elements (the last may be
+ *          shorter for B32); a[s] is the activation scale of stretch s. acc starts from +0.
+ *   B32    blocks of 32 with float scale d[b] (and min m[b]); for each stretch, ascending:
+ *              p = 0
+ *              for b in the stretch, ascending:
+ *                  p = fma((float)dot[b], d[b], p)         dot[b]  = sum (u - offset) * q, int32
+ *                  p = fma((float)sum[b], m[b], p)         sum[b]  = sum q        (has_min only)
+ *              acc = fma(p, a[s], acc)
+ *   K32    superblocks of 256 with float d (and dmin), 8 sub-blocks of 32 with integer scales;
+ *   K16    the same with 16 sub-blocks of 16:
+ *              isum = sum_j sc[j] * dot[j],  imin = sum_j mn[j] * sum[j]     int32, exact
+ *              t = d * (float)isum;   t = fma(-dmin, (float)imin, t)         (has_min only)
+ *              acc = fma(t, a[s], acc)
+ *
+ * One chain per output and few float operations per block keep the many-token kernels close to the
+ * integer peak (their lanes are outputs); the one-token kernels have lanes along k and reduce
+ * integers, which is exact in any order.
+ *
+ * Three entries per block format: `stream` (one token, from stored blocks), `few` (2..16 tokens,
+ * may be NULL), and `pack` + the family's tile kernel (many tokens). All give the same bits.
+ */
+#ifndef HK_KERNELS_H
+#define HK_KERNELS_H
+
+#include "base/hb_port.h"
+
+enum hk_family { HK_FAMILY_FLOAT, HK_FAMILY_B32, HK_FAMILY_K32, HK_FAMILY_K16, HK_FAMILY_PLAIN };
+
+enum hk_qtype {
+#define HK_QTYPE(id, name, gguf, elements, bytes, family, offset, has_min) HK_##id,
+#include "kernels/qtypes.def"
+#undef HK_QTYPE
+    HK_QTYPE_COUNT
+};
+
+struct hk_qtype_info {
+    const char *name;
+    int16_t gguf; /* -1: none */
+    uint16_t block_elements;
+    uint16_t block_bytes;
+    uint8_t family; /* enum hk_family */
+    uint8_t offset;
+    uint8_t has_min;
+};
+extern const struct hk_qtype_info hk_qtype_info[HK_QTYPE_COUNT];
+
+/* The type with this number in GGUF files, HK_QTYPE_COUNT if there is none. */
+enum hk_qtype hk_qtype_from_gguf(uint32_t gguf);
+
+/* ---- int8 activation rows -------------------------------------------------------------------
+ *
+ *   int8   q[n]                 in [-127, 127]
+ *   float  scale[n_stretch]     n_stretch = ceil(n / 256); x = q * scale
+ *   int16  sum[n / 16]          sum of 16 consecutive q
+ *
+ * n is a multiple of 32. Each part starts on a multiple of 64 bytes, as does the row.
+ * Per stretch: amax = largest |x|; scale = amax / 127; q = round to nearest even(x * (127 / amax)).
+ * amax < 2^-100 gives scale 0 and q 0; a stretch with NaN or infinity gives scale NaN and q 0, so
+ * that every output that depends on it is NaN. */
+#define HK_STRETCH 256
+
+HB_INLINE size_t hk_act_scale_off(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+HB_INLINE size_t hk_act_sum_off(size_t n)
+{
+    size_t scales = (n + HK_STRETCH - 1) / HK_STRETCH * sizeof(float);
+    return hk_act_scale_off(n) + ((scales + 63) & ~(size_t)63);
+}
+
+HB_INLINE size_t hk_act_row_bytes(size_t n)
+{
+    return hk_act_sum_off(n) + ((n / 16 * sizeof(int16_t) + 63) & ~(size_t)63);
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------
+ *
+ * 16 weight rows, unpacked once and multiplied with many columns. One layout for all levels, so a
+ * level may bring its own packer, its own multiplier, or both:
+ *
+ *   FLOAT  float w[n][16]           k in chain order: k = 0, 16, 32, ...; 1, 17, ...; ... 15, 31, ...
+ *   B32    uint8 u[n/4][16][4]      codes of 4 consecutive k per row
+ *          float d[n/32][16]
+ *          float m[n/32][16]        has_min only
+ *   K32    uint8 u[n/4][16][4];  int8 sc[n/32][16];  int8 mn[n/32][16] (has_min);
+ *          float d[n/256][16];   float dmin[n/256][16] (has_min)
+ *   K16    as K32 with n/16 sub-blocks
+ *
+ * Parts follow one another, each on a multiple of 64 bytes. Rows that are missing (the last tile of
+ * a matrix) are zero. */
+#define HK_TILE_ROWS 16
+
+struct hk_tile_layout {
+    size_t scales; /* offset of float d (B32) or int8 sc (K32, K16) */
+    size_t mins;   /* offset of float m or int8 mn */
+    size_t d;      /* K32, K16: offset of float d */
+    size_t dmin;   /* K32, K16: offset of float dmin */
+    size_t bytes;
+};
+
+HB_INLINE struct hk_tile_layout hk_tile_layout(const struct hk_qtype_info *info, size_t n)
+{
+    struct hk_tile_layout t = {0, 0, 0, 0, 0};
+    if (info->family == HK_FAMILY_FLOAT) {
+        t.bytes = n * HK_TILE_ROWS * sizeof(float);
+        return t;
+    }
+    t.scales = n * HK_TILE_ROWS;
+    if (info->family == HK_FAMILY_B32) {
+        size_t part = n / 32 * HK_TILE_ROWS * sizeof(float);
+        t.mins = t.scales + part;
+        t.bytes = t.d = t.dmin = t.mins + (info->has_min ? part : 0);
+        return t;
+    }
+    size_t n_sub = n / (info->family == HK_FAMILY_K32 ? 32 : 16);
+    size_t part = (n_sub * HK_TILE_ROWS + 63) & ~(size_t)63;
+    size_t floats = n / 256 * HK_TILE_ROWS * sizeof(float);
+    t.mins = t.scales + part;
+    t.d = t.mins + (info->has_min ? part : 0);
+    t.dmin = t.d + floats;
+    t.bytes = t.dmin + (info->has_min ? floats : 0);
+    return t;
+}
+
+/* ---- KV cache -------------------------------------------------------------------------------
+ *
+ * A page holds HK_KV_PAGE consecutive positions of one KV head in one layer, K and V apart:
+ *
+ *   F32, F16   K  elem k[d_k][16]     transposed: lanes are positions, no horizontal sums
+ *              V  elem v[16][d_v]     row by row
+ *
+ * Attention walks stretches of HK_KV_STRETCH positions aligned to absolute position (4 pages):
+ *
+ *   s[p]   = sum_d q[d] * K[d][p]              one chain over d ascending, hk_fma; q is pre-scaled
+ *   s[p]   = cap * tanh(s[p] / cap)            if a soft-cap is set
+ *   m'     = max(m, max over visible p of s[p])
+ *   alpha  = exp(m - m')                       0 for the first stretch
+ *   w[p]   = exp(s[p] - m')                    exactly 0 for positions that are not visible
+ *   l[i]   = l[i] * alpha, then l[i] = l[i] + w[p] for p = i, i + 16, i + 32, i + 48   (16 lanes)
+ *   o[j]   = o[j] * alpha, then o[j] = fma(w[p], V[p][j], o[j]) for visible p ascending
+ *
+ * V of positions that are not visible is not read (0 times NaN would be NaN). A stretch without a
+ * visible key is skipped. Stretches are folded ascending within a span of HK_KV_SPAN positions;
+ * span i belongs to chain i mod HK_KV_CHAINS; the spans of a chain continue one state in ascending
+ * order; at the end the chains are folded in ascending order with attn_merge, empty ones skipped.
+ * The result is o[j] / L with L = l[0..15] folded ascending. Scratch is thus a constant number of
+ * states however long the context is, and the chains can be computed anywhere. */
+#define HK_KV_PAGE    16
+#define HK_KV_STRETCH 64
+#define HK_KV_SPAN    512
+#define HK_KV_CHAINS  16
+
+enum hk_kvtype {
+#define HK_KVTYPE(id, name) HK_KV_##id,
+#include "kernels/kvtypes.def"
+#undef HK_KVTYPE
+    HK_KVTYPE_COUNT
+};
+
+/* ---- function types ------------------------------------------------------------------------- */
+
+/* n elements (a multiple of the block) to f32, exact. */
+typedef void hk_unpack_fn(float *restrict y, const void *restrict blocks, size_t n);
+
+/* y[r] = dot(row r, x), r < n_rows; rows are row_bytes apart. x: an activation row of n elements,
+ * or f32[n] for the FLOAT family. Weights may have any alignment. */
+typedef void hk_stream_fn(float *restrict y, const void *restrict w, size_t row_bytes,
+                          size_t n_rows, const void *restrict x, size_t n);
+
+/* y[c * ldy + r] for n_cols <= 16 columns that are x_stride bytes apart. */
+typedef void hk_few_fn(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
+                       size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
+                       size_t n);
+
+/* n_rows <= 16 rows of n elements to a tile (64-byte aligned). */
+typedef void hk_pack_fn(void *restrict tile, const void *restrict w, size_t row_bytes,
+                        size_t n_rows, size_t n);
+
+/* y[c * ldy + r], r < n_rows <= 16, c < n_cols. */
+typedef void hk_tile_fn(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+                        const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
+                        const struct hk_qtype_info *info);
+
+typedef void hk_act_quantize_fn(void *restrict row, const float *restrict x, size_t n);
+typedef void hk_rmsnorm_fn(float *restrict y, const float *restrict x, const float *restrict w,
+                           size_t n, float eps);
+/* w and b may be NULL (1 and 0). */
+typedef void hk_layernorm_fn(float *restrict y, const float *restrict x, const float *restrict w,
+                             const float *restrict b, size_t n, float eps);
+typedef void hk_softmax_fn(float *y, const float *x, size_t n); /* y may be x */
+typedef void hk_unary_fn(float *y, const float *x, size_t n);   /* y may be x */
+typedef void hk_scale_fn(float *y, const float *x, float s, size_t n);
+typedef void hk_binary_fn(float *y, const float *a, const float *b, size_t n); /* y may be a or b */
+/* n elements in place; cs holds n/2 pairs (cos, sin): a' = fma(a, cos, -(b * sin)),
+ * b' = fma(b, cos, a * sin). */
+typedef void hk_rope_fn(float *restrict x, const float *restrict cs, size_t n);
+typedef void hk_narrow_fn(uint16_t *restrict y, const float *restrict x, size_t n);
+typedef uint32_t hk_max_abs_fn(const float *x, size_t n);
+
+/* Attention over one stretch. n_q query rows (heads that share the KV head, times tokens); query
+ * row i sees the positions lo[i] <= p < hi[i] of the stretch (0 <= lo <= hi <= 64; lo == hi: none).
+ * Pages that no row sees may be NULL.
+ *
+ *   scores  s[n_q][64], written for every page that is not NULL
+ *   softmax s becomes w in place (0 outside lo..hi); updates m[n_q] and l[n_q][16], writes
+ *           alpha[n_q] (1 for rows that see nothing). A fresh state is m = -inf, l = 0, o = 0.
+ *   values  o[n_q][d_v] updated from w and alpha */
+typedef void hk_attn_scores_fn(float *restrict s, const float *restrict q, size_t q_stride,
+                               size_t n_q, const void *const k_pages[4], size_t d_k);
+typedef void hk_attn_softmax_fn(float *restrict s, size_t n_q, const uint8_t *restrict lo,
+                                const uint8_t *restrict hi, float softcap, float *restrict m,
+                                float *restrict l, float *restrict alpha);
+typedef void hk_attn_values_fn(float *restrict o, const float *restrict alpha,
+                               const float *restrict w, size_t n_q, const uint8_t *restrict lo,
+                               const uint8_t *restrict hi, const void *const v_pages[4],
+                               size_t d_v);
+/* Fold state b into state a: m' = max(m_a, m_b), alpha = exp(m_a - m'), beta = exp(m_b - m');
+ * l = fma(l_b, beta, l_a * alpha), o likewise. */
+typedef void hk_attn_merge_fn(float *restrict o_a, float *restrict m_a, float *restrict l_a,
+                              const float *restrict o_b, float m_b, const float *restrict l_b,
+                              size_t d_v);
+/* Store one position (slot 0..15) of a page: k[d_k] or v[d_v] in f32. */
+typedef void hk_kv_put_fn(void *restrict page, size_t slot, const float *restrict x, size_t d);
+
+struct hk_quant {
+    hk_unpack_fn *unpack;
+    hk_stream_fn *stream;
+    hk_few_fn *few; /* may be NULL */
+    hk_pack_fn *pack;
+};
+
+struct hk_kv {
+    hk_attn_scores_fn *scores;
+    hk_attn_values_fn *values;
+    hk_kv_put_fn *put_k;
+    hk_kv_put_fn *put_v;
+};
+
+/* What a session calls through. Filled by hk_select; a session owns its copy. */
+struct hk_table {
+    const char *level; /* the highest level that contributed */
+#define HK_SLOT(name, type, check, text) type *name;
+#include "kernels/kernels.def"
+#undef HK_SLOT
+    struct hk_quant quant[HK_QTYPE_COUNT]; /* empty for PLAIN types */
+    struct hk_kv kv[HK_KVTYPE_COUNT];
+};
+
+/* Levels, lowest first (levels.def). */
+enum hk_level {
+#define HK_LEVEL(name, needs) HK_LEVEL_##name,
+#include "kernels/levels.def"
+#undef HK_LEVEL
+    HK_LEVEL_COUNT
+};
+
+const char *hk_level_name(enum hk_level level);
+/* HK_LEVEL_COUNT if there is none of that name. */
+enum hk_level hk_level_from_name(const char *name);
+/* Was it compiled in, and does a machine with these HB_CPU_* features run it? */
+bool hk_level_runs(enum hk_level level, uint32_t features);
+/* The level's own table, with empty slots where it adds nothing; NULL if not compiled in. */
+const struct hk_table *hk_level_table(enum hk_level level);
+
+/* Fill a table: scalar, then every level up to `top` that the machine runs, slot by slot.
+ * top = HK_LEVEL_COUNT allows all. */
+void hk_select(struct hk_table *table, uint32_t features, enum hk_level top);
+/* Lay the filled slots of `over` on a table (experiments, plugins). */
+void hk_overlay(struct hk_table *table, const struct hk_table *over);
+
+#endif
