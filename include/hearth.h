@@ -5,7 +5,8 @@
  *
  *     hearth_file *file;  hearth_model *model;  hearth_session *session;  hearth_error err;
  *     hearth_file_open("model.gguf", NULL, &file, &err);
- *     hearth_model_open(hearth_file_bytes(file), hearth_file_size(file), NULL, &model, &err);
+ *     hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
+ *     hearth_model_open(&bytes, 1, NULL, &model, &err);
  *     hearth_session_open(model, NULL, &session, &err);
  *     hearth_session_eval(session, tokens, n_tokens, logits, &err);
  *
@@ -77,6 +78,396 @@ typedef struct hearth_error {
     hearth_status status;
     char text[252];
 } hearth_error;
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* Allocator hooks. `alloc` returns memory aligned to 16 bytes at least, or NULL; `free` is told the
+ * size that alloc was asked for. All-zero hooks mean the C heap, where there is one. */
+typedef struct hearth_allocator {
+    void *(*alloc)(void *user, size_t size);
+    void (*free)(void *user, void *ptr, size_t size);
+    void *user;
+} hearth_allocator;
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+/* A file's bytes, for programs with an operating system. Models can as well be opened from any
+ * buffer. */
+typedef struct hearth_file hearth_file;
+
+#define HEARTH_FILE_POPULATE 1u /* read every page in now */
+#define HEARTH_FILE_LOCK     2u /* keep the pages in memory; refusal by the system is an error */
+#define HEARTH_FILE_NO_MMAP  4u /* read into private memory instead of mapping */
+
+typedef struct hearth_file_config {
+    uint32_t struct_size;
+    uint32_t flags;     /* HEARTH_FILE_* */
+    uint64_t max_bytes; /* larger files are refused with HEARTH_E_LIMIT; 0 = no limit */
+    hearth_allocator allocator; /* for the small handle */
+} hearth_file_config;
+
+/* Map a regular file read-only. FIFOs, directories, devices and empty files are refused.
+ * config may be NULL. Release with hearth_file_close, after every model opened from it. */
+HEARTH_API hearth_status hearth_file_open(const char *path, const hearth_file_config *config,
+                                          hearth_file **file, hearth_error *err);
+HEARTH_API const void *hearth_file_bytes(const hearth_file *file);
+HEARTH_API size_t hearth_file_size(const hearth_file *file);
+HEARTH_API void hearth_file_close(hearth_file *file); /* NULL is fine */
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+/* An opened model: immutable, shared by any number of sessions and threads. Weights are not copied:
+ * the bytes must outlive the model. */
+typedef struct hearth_model hearth_model;
+
+/* One file's bytes; a split model has several, in order. */
+typedef struct hearth_bytes {
+    const void *data; /* any alignment; 32 or more is faster */
+    size_t size;
+} hearth_bytes;
+
+typedef struct hearth_model_config {
+    uint32_t struct_size;
+    uint32_t flags;
+    void *mem;        /* caller's memory for everything the model builds, or NULL for `allocator` */
+    size_t mem_bytes; /* see hearth_model_need */
+    hearth_allocator allocator;
+} hearth_model_config;
+
+#define HEARTH_MODEL_NO_GGUF       1u /* behave as if built without GGUF */
+#define HEARTH_MODEL_NO_ONNX       2u
+#define HEARTH_MODEL_VOCAB_ONLY    4u /* tokenizer and metadata only; tensors may be absent */
+
+/* Open a model from bytes (format told by content). Time is proportional to the metadata, not to
+ * the weights. On failure nothing is kept.
+ *
+ * HEARTH_E_FORMAT / _TRUNCATED / _LIMIT   the bytes break the format or pass a limit
+ * HEARTH_E_UNSUPPORTED                    a known thing we cannot run: names it and what is known
+ * HEARTH_E_NOT_FOUND / _MISMATCH          a tensor or key is missing or has another shape
+ * HEARTH_E_MEMORY                         mem_bytes is too small, or the allocator refused */
+HEARTH_API hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,
+                                           const hearth_model_config *config, hearth_model **model,
+                                           hearth_error *err);
+
+/* How many bytes `mem` must have for this model: opens it once with the allocator of config, and
+ * closes it again. The figure depends on the bytes alone, so it may be taken on another machine of
+ * the same pointer size. */
+HEARTH_API hearth_status hearth_model_need(const hearth_bytes *files, size_t n_files,
+                                           const hearth_model_config *config, size_t *bytes,
+                                           hearth_error *err);
+
+/* No session of the model may be alive. NULL is fine. */
+HEARTH_API void hearth_model_close(hearth_model *model);
+
+typedef enum hearth_model_kind {
+    HEARTH_MODEL_GENERATIVE = 1, /* tokens in, next-token logits out */
+    HEARTH_MODEL_TENSOR = 2,     /* a graph with named inputs and outputs */
+    HEARTH_MODEL_VOCAB = 3       /* tokenizer only */
+} hearth_model_kind;
+
+/* Facts about a model. Strings live as long as the model. */
+typedef struct hearth_model_info {
+    uint32_t struct_size;
+    hearth_model_kind kind;
+    const char *format;       /* "gguf", "onnx" */
+    const char *architecture; /* "llama", ...; "" if none */
+    const char *name;         /* general.name; "" if none */
+    const char *file_type;    /* the commonest weight type, such as "q4_k"; "" if none */
+    uint64_t n_params;
+    uint64_t weight_bytes;    /* tensor data, as stored */
+    uint64_t model_bytes;     /* memory the open model takes besides the weights */
+    int32_t vocab_size;
+    int32_t n_ctx_train;      /* longest context the model was made for */
+    int32_t n_layers;
+    int32_t n_embd;
+    int32_t n_heads;
+    int32_t n_kv_heads;
+} hearth_model_info;
+
+/* Set info->struct_size before. */
+HEARTH_API void hearth_model_get_info(const hearth_model *model, hearth_model_info *info);
+
+/* Tensors and metadata as stored in the file, for inspection. Index past the end gives
+ * HEARTH_E_RANGE. Values are printed into text: long arrays show their length and first elements. */
+typedef struct hearth_tensor_info {
+    uint32_t struct_size;
+    const char *name;
+    const char *type;
+    uint32_t rank;
+    int64_t dim[8]; /* slowest first */
+    uint64_t bytes;
+} hearth_tensor_info;
+HEARTH_API size_t hearth_model_tensor_count(const hearth_model *model);
+HEARTH_API hearth_status hearth_model_tensor(const hearth_model *model, size_t index,
+                                             hearth_tensor_info *info, hearth_error *err);
+HEARTH_API size_t hearth_model_meta_count(const hearth_model *model);
+HEARTH_API hearth_status hearth_model_meta(const hearth_model *model, size_t index,
+                                           const char **key, char *text, size_t text_size,
+                                           hearth_error *err);
+
+/* ---- text and tokens ----------------------------------------------------------------------- */
+
+#define HEARTH_TOKENIZE_SPECIAL       1u /* add BOS, EOS, ... as the model asks */
+#define HEARTH_TOKENIZE_PARSE_SPECIAL 2u /* texts of special tokens become their ids */
+
+/* Text (any bytes, no terminator) to ids. *n receives the number of ids the text has; when it is
+ * larger than `capacity`, nothing is written and the status is HEARTH_E_FULL.
+ * Allocates scratch from the model's allocator only for texts longer than 64 KiB; thread-safe. */
+HEARTH_API hearth_status hearth_tokenize(const hearth_model *model, const char *text,
+                                         size_t text_len, uint32_t flags, int32_t *tokens,
+                                         size_t capacity, size_t *n, hearth_error *err);
+
+/* The bytes of one token; special tokens give their text when `special` is set, else nothing.
+ * Borrowed from the model. */
+HEARTH_API hearth_status hearth_token_bytes(const hearth_model *model, int32_t token, int special,
+                                            const char **bytes, size_t *len, hearth_error *err);
+
+/* Ids of special tokens, -1 where the model has none. */
+HEARTH_API int32_t hearth_token_bos(const hearth_model *model);
+HEARTH_API int32_t hearth_token_eos(const hearth_model *model);
+/* Does this token end a generation (eos, end of turn, ...)? */
+HEARTH_API int hearth_token_is_end(const hearth_model *model, int32_t token);
+
+/* Turns tokens into text as they come and never emits half a UTF-8 character. Plain memory of the
+ * caller; zero it to start. */
+typedef struct hearth_detokenizer {
+    uint8_t held[8];
+    uint8_t n_held;
+    uint8_t started;
+    uint8_t reserved[6];
+} hearth_detokenizer;
+
+/* Append one token's text; *len bytes land in text, whose capacity should be 1 KiB or more
+ * (HEARTH_E_FULL otherwise, state unchanged). token -1 flushes what is held at the end. */
+HEARTH_API hearth_status hearth_detokenize(const hearth_model *model, hearth_detokenizer *d,
+                                           int32_t token, char *text, size_t capacity, size_t *len,
+                                           hearth_error *err);
+
+/* ---- threads ------------------------------------------------------------------------------- */
+
+/* Worker threads that sessions share. */
+typedef struct hearth_pool hearth_pool;
+
+typedef struct hearth_pool_config {
+    uint32_t struct_size;
+    int32_t n_threads;          /* including the caller; 0: what affinity and cgroup quota allow */
+    const uint64_t *cpu_mask;   /* CPUs the workers are bound to, or NULL */
+    size_t cpu_mask_words;
+    uint32_t spin_us;           /* how long an idle worker spins before it sleeps; 0: default 50 */
+    /* A parallel-for from outside (RTOS): must call fn(ctx, i) once for each i < n, concurrently,
+     * and return when all are done. Then no thread is started here. */
+    void (*parallel)(void *user, int32_t n, void (*fn)(void *ctx, int32_t i), void *ctx);
+    void *parallel_user;
+    hearth_allocator allocator;
+} hearth_pool_config;
+
+HEARTH_API hearth_status hearth_pool_open(const hearth_pool_config *config, hearth_pool **pool,
+                                          hearth_error *err);
+HEARTH_API int32_t hearth_pool_threads(const hearth_pool *pool);
+HEARTH_API void hearth_pool_close(hearth_pool *pool); /* no session of it may be alive */
+
+/* ---- sessions ------------------------------------------------------------------------------ */
+
+/* Everything that changes while a model runs: plan, activations, KV pages. One thread at a time. */
+typedef struct hearth_session hearth_session;
+
+typedef struct hearth_session_config {
+    uint32_t struct_size;
+    int32_t n_ctx;        /* positions per sequence; 0: the model's own, see hearth_model_info */
+    int32_t n_batch;      /* most tokens in one step; 0: 512 */
+    int32_t n_seqs;       /* most sequences; 0: 1 */
+    int32_t n_kv_tokens;  /* positions the KV cache holds over all sequences; 0: n_ctx * n_seqs */
+    int32_t n_logits;     /* most logit rows a step may ask for; 0: n_seqs */
+    const char *kv_type_k; /* "f16" (default), "f32" */
+    const char *kv_type_v;
+    hearth_pool *pool;    /* NULL: the caller's thread */
+    const char *level;    /* highest kernel level to use, such as "avx2"; NULL: the best */
+    void *mem;            /* caller's memory, or NULL for `allocator` */
+    size_t mem_bytes;     /* see hearth_session_need */
+    uint64_t max_bytes;   /* refuse a session that needs more (HEARTH_E_LIMIT); 0: no limit */
+    uint32_t flags;
+    hearth_allocator allocator;
+} hearth_session_config;
+
+#define HEARTH_SESSION_PROFILE 1u /* time every step, see hearth_session_profile */
+
+HEARTH_API hearth_status hearth_session_need(const hearth_model *model,
+                                             const hearth_session_config *config, size_t *bytes,
+                                             hearth_error *err);
+/* After this nothing is allocated: running, resetting and failing use the session's own memory. */
+HEARTH_API hearth_status hearth_session_open(const hearth_model *model,
+                                             const hearth_session_config *config,
+                                             hearth_session **session, hearth_error *err);
+HEARTH_API void hearth_session_close(hearth_session *session); /* NULL is fine */
+
+typedef struct hearth_session_info {
+    uint32_t struct_size;
+    int32_t n_ctx, n_batch, n_seqs, n_kv_tokens;
+    uint64_t planned_bytes;    /* all of it */
+    uint64_t kv_bytes;
+    uint64_t activation_bytes;
+    uint64_t scratch_bytes;    /* of all workers */
+    uint64_t kv_token_bytes;   /* per position */
+    const char *level;
+    int32_t n_threads;
+} hearth_session_info;
+HEARTH_API void hearth_session_get_info(const hearth_session *session, hearth_session_info *info);
+
+/* One step over a flat list of items: a mix of prompts, continuations and guesses of any number of
+ * sequences. Items of a sequence must be consecutive positions that continue it; positions are
+ * given by the session.
+ *
+ *   items   [n], n <= n_batch
+ *   logits  rows [count of items with want_logits][vocab_size] in item order are kept in the session
+ *           until its next step: hearth_session_logits.
+ *
+ * The bits of a row depend on its own sequence alone: not on the other items, the chunking, the
+ * threads or the kernel level.
+ *
+ * HEARTH_E_RANGE      token or sequence out of range; nothing changed
+ * HEARTH_E_FULL       a sequence would pass n_ctx, or the KV cache is full; nothing changed
+ * HEARTH_E_LIMIT      more items or logits than planned; nothing changed
+ * HEARTH_E_CANCELLED  hearth_session_cancel was called; the step's positions are taken back
+ * HEARTH_E_NUMERIC    a wanted logit row holds NaN or infinity; positions are kept */
+typedef struct hearth_item {
+    int32_t token;
+    int32_t seq;
+    int32_t want_logits;
+} hearth_item;
+HEARTH_API hearth_status hearth_session_step(hearth_session *session, const hearth_item *items,
+                                             size_t n, hearth_error *err);
+HEARTH_API const float *hearth_session_logits(const hearth_session *session, size_t row);
+
+/* Sugar: advance sequence 0 by n tokens, in chunks of n_batch, and give the scores that follow the
+ * last one: logits [vocab_size], natural scale, written only on HEARTH_OK; may be NULL. */
+HEARTH_API hearth_status hearth_session_eval(hearth_session *session, const int32_t *tokens,
+                                             size_t n, float *logits, hearth_error *err);
+
+/* Sequences. Length counts positions. Trim keeps the first n positions. Fork makes dst (emptied
+ * first) share the first n positions of src. */
+HEARTH_API int32_t hearth_seq_length(const hearth_session *session, int32_t seq);
+HEARTH_API hearth_status hearth_seq_trim(hearth_session *session, int32_t seq, int32_t n,
+                                         hearth_error *err);
+HEARTH_API hearth_status hearth_seq_fork(hearth_session *session, int32_t src, int32_t dst,
+                                         int32_t n, hearth_error *err);
+HEARTH_API void hearth_session_reset(hearth_session *session); /* every sequence to length 0 */
+
+/* Ask a running step to stop; may be called from any thread and signal handlers. The request is
+ * taken by the step in progress or the next one. */
+HEARTH_API void hearth_session_cancel(hearth_session *session);
+
+/* Time per kind of operation since open or the last call with reset; needs
+ * HEARTH_SESSION_PROFILE. Index past the end gives HEARTH_E_RANGE. */
+typedef struct hearth_profile_row {
+    uint32_t struct_size;
+    const char *op;      /* "matmul q4_k", "attention", ... */
+    uint64_t calls;
+    uint64_t ns;
+    uint64_t bytes;      /* weights read */
+    uint64_t macs;
+} hearth_profile_row;
+HEARTH_API hearth_status hearth_session_profile(hearth_session *session, size_t index, int reset,
+                                                hearth_profile_row *row, hearth_error *err);
+
+/* ---- sampling ------------------------------------------------------------------------------ */
+
+/* Order: logit bias, penalties (repeat, then presence and frequency), then, if temperature > 0:
+ * top-k, top-p, min-p, temperature, one draw. temperature <= 0 takes the largest logit (lowest id
+ * among equals) and touches neither softmax nor random numbers.
+ * Probabilities for top-p and min-p are those of the logits before temperature.
+ * Random numbers: Philox4x32-10 (Salmon et al., SC 2011), key = seed, counter = (draw, stream); a seed gives the
+ * same text on every machine and for any number of threads. */
+typedef struct hearth_logit_bias {
+    int32_t token;
+    float bias; /* -INFINITY bans the token */
+} hearth_logit_bias;
+
+typedef struct hearth_sampler_config {
+    uint32_t struct_size;
+    float temperature;       /* <= 0: greedy */
+    int32_t top_k;           /* 0: off */
+    float top_p;             /* (0, 1]; 0 means 1, off */
+    float min_p;             /* [0, 1) */
+    float repeat_penalty;    /* >= 1 ... ; 0 means 1, off */
+    float presence_penalty;
+    float frequency_penalty;
+    int32_t penalty_window;  /* last tokens that count; 0: 64 */
+    uint64_t seed;
+    uint64_t stream;         /* a second number that separates requests with one seed */
+    const hearth_logit_bias *bias; /* copied */
+    size_t n_bias;
+    hearth_allocator allocator;
+} hearth_sampler_config;
+
+typedef struct hearth_sampler hearth_sampler;
+
+HEARTH_API hearth_status hearth_sampler_open(const hearth_model *model,
+                                             const hearth_sampler_config *config,
+                                             hearth_sampler **sampler, hearth_error *err);
+HEARTH_API void hearth_sampler_close(hearth_sampler *sampler);
+/* Choose from logits [vocab_size]; does not change them. HEARTH_E_NUMERIC when they hold NaN or
+ * +infinity, or when nothing is left to choose from. */
+HEARTH_API hearth_status hearth_sampler_sample(hearth_sampler *sampler, const float *logits,
+                                               int32_t *token, hearth_error *err);
+/* Tell the sampler which token was taken: prompt tokens too, they count for the penalties. */
+HEARTH_API void hearth_sampler_accept(hearth_sampler *sampler, int32_t token);
+HEARTH_API void hearth_sampler_reset(hearth_sampler *sampler);
+
+/* ---- generating text ----------------------------------------------------------------------- */
+
+typedef enum hearth_finish {
+    HEARTH_FINISH_NONE = 0,
+    HEARTH_FINISH_STOP = 1,      /* an end token or a stop string */
+    HEARTH_FINISH_LENGTH = 2,    /* max_tokens */
+    HEARTH_FINISH_CONTEXT = 3,   /* the context is full */
+    HEARTH_FINISH_CANCELLED = 4,
+    HEARTH_FINISH_DEADLINE = 5,
+    HEARTH_FINISH_ERROR = 6
+} hearth_finish;
+HEARTH_API const char *hearth_finish_text(hearth_finish finish); /* "stop", "length", ... */
+
+typedef struct hearth_generation_config {
+    uint32_t struct_size;
+    int32_t seq;                 /* the sequence of the session to continue */
+    int32_t max_tokens;          /* 0: until the context is full */
+    const char *const *stop;     /* strings that end the text and are not part of it; copied */
+    size_t n_stop;               /* at most 16, each at most 256 bytes */
+    int32_t ignore_end;          /* end tokens do not end the text */
+    hearth_sampler *sampler;     /* borrowed; NULL: greedy */
+    /* Called between prefill chunks and tokens; nonzero stops with HEARTH_FINISH_CANCELLED
+     * (1) or HEARTH_FINISH_DEADLINE (2). */
+    int (*poll)(void *user, size_t prompt_done, size_t prompt_total);
+    void *poll_user;
+    hearth_allocator allocator;
+} hearth_generation_config;
+
+/* One running generation: borrow a session, feed a prompt, then take text piece by piece. */
+typedef struct hearth_generation hearth_generation;
+
+HEARTH_API hearth_status hearth_generation_open(hearth_session *session,
+                                                const hearth_generation_config *config,
+                                                hearth_generation **gen, hearth_error *err);
+/* The prompt, in chunks of n_batch; may be called again later to add a turn. A prompt that does not
+ * fit is HEARTH_E_FULL with both numbers, and nothing of it is taken. */
+HEARTH_API hearth_status hearth_generation_prompt(hearth_generation *gen, const int32_t *tokens,
+                                                  size_t n, hearth_error *err);
+
+typedef struct hearth_piece {
+    uint32_t struct_size;
+    int32_t token;       /* the token that was chosen, -1 in the last piece */
+    const char *text;    /* whole characters, possibly none; valid until the next call */
+    size_t text_len;
+    hearth_finish finish; /* not NONE: this was the last piece */
+} hearth_piece;
+HEARTH_API hearth_status hearth_generation_next(hearth_generation *gen, hearth_piece *piece,
+                                                hearth_error *err);
+HEARTH_API void hearth_generation_close(hearth_generation *gen);
+
+/* ---- the build ----------------------------------------------------------------------------- */
+
+HEARTH_API const char *hearth_version(void);
+/* Kernel levels this machine runs, lowest first, for index 0, 1, ...; NULL past the end. */
+HEARTH_API const char *hearth_level_name(size_t index);
 
 #ifdef __cplusplus
 }
