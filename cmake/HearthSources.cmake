@@ -4,4 +4,5 @@ set(HEARTH_SOURCES
   src/base/hb_error.c
   src/base/hb_arena.c
   src/base/os/cpu_features.c
-  src/base/os/os_${HEARTH_OS}.c)
+  src/base/os/os_${HEARTH_OS}.c
+  ${HEARTH_KERNEL_SOURCES})

@@ -1,0 +1,49 @@
+# Kernel levels (src/kernels/levels.def): which of them this build contains, and the compiler flags of
+# their files. A file belongs to a level by the end of its name: norm_avx2.c. Sets HEARTH_KERNEL_SOURCES.
+
+set(HEARTH_FLAGS_scalar "")
+set(HEARTH_FLAGS_avx2 "-mavx2;-mfma;-mf16c")
+set(HEARTH_FLAGS_avx512
+  "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mprefer-vector-width=512")
+set(HEARTH_FLAGS_neon "")
+
+set(HEARTH_ARCH_avx2 "x86_64|AMD64|amd64")
+set(HEARTH_ARCH_avx512 "x86_64|AMD64|amd64")
+set(HEARTH_ARCH_neon "aarch64|arm64|ARM64")
+
+# Families of bodies outside quant/: <family>_<level>.c exists where the level has something to add.
+set(HEARTH_KERNEL_FAMILIES kernels norm softmax elementwise activation rope attn kv convert tile act_quantize)
+
+set(HEARTH_KERNEL_SOURCES src/kernels/qtypes.c src/kernels/cpu.c src/kernels/dispatch.c)
+set(hearth_level_defines "")
+
+file(STRINGS src/kernels/levels.def hearth_level_rows REGEX "^HK_LEVEL\\(")
+set(hearth_above_top OFF)
+foreach(row IN LISTS hearth_level_rows)
+  string(REGEX REPLACE "^HK_LEVEL\\(([a-z0-9_]+).*" "\\1" level "${row}")
+  set(with 1)
+  if(DEFINED HEARTH_ARCH_${level} AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(${HEARTH_ARCH_${level}})$")
+    set(with 0)
+  elseif(hearth_above_top OR NOT EXISTS "${PROJECT_SOURCE_DIR}/src/kernels/kernels_${level}.c")
+    set(with 0)
+  endif()
+  if(HEARTH_LEVEL STREQUAL level)
+    set(hearth_above_top ON)
+  endif()
+  list(APPEND hearth_level_defines "HK_WITH_${level}=${with}")
+  if(with)
+    file(GLOB found RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
+      "${PROJECT_SOURCE_DIR}/src/kernels/quant/*_${level}.c")
+    foreach(family IN LISTS HEARTH_KERNEL_FAMILIES)
+      if(EXISTS "${PROJECT_SOURCE_DIR}/src/kernels/${family}_${level}.c")
+        list(APPEND found "src/kernels/${family}_${level}.c")
+      endif()
+    endforeach()
+    list(APPEND HEARTH_KERNEL_SOURCES ${found})
+    set_property(SOURCE ${found} APPEND PROPERTY COMPILE_OPTIONS ${HEARTH_FLAGS_${level}})
+  endif()
+endforeach()
+if(HEARTH_LEVEL AND NOT hearth_above_top)
+  message(FATAL_ERROR "HEARTH_LEVEL=${HEARTH_LEVEL} is no row of src/kernels/levels.def")
+endif()
+set_property(SOURCE src/kernels/cpu.c APPEND PROPERTY COMPILE_DEFINITIONS ${hearth_level_defines})
