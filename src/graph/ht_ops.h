@@ -1,0 +1,118 @@
+/* Parameters of the graph ops, and what each takes and gives.
+ *
+ * Generation works on matrices [rows][columns] whose rows may lie apart (views of a wider matrix);
+ * the number of rows may be counted at run time. T = tokens of the step, R = rows that want
+ * logits. */
+#ifndef HT_OPS_H
+#define HT_OPS_H
+
+#include "graph/ht_graph.h"
+
+struct ht_no_params {
+    char unused;
+};
+
+#define HT_OP(name, params, text) extern const struct ht_op ht_op_##name;
+#include "graph/graph_ops.def"
+#undef HT_OP
+
+/* embed: (table [V][n] of any weight type, index i32 [T]) -> f32 [T][n], times scale. */
+struct ht_embed {
+    float scale; /* 1 for most; sqrt(n) for gemma */
+};
+
+/* norm: (x f32 [T][n], weight f32 [group] or none, bias f32 [group] or none) -> f32 [T][n].
+ * Each row is cut into groups (heads) that are normalised alone; group = 0: the whole row. */
+struct ht_norm {
+    float eps;
+    int32_t group;
+    bool layer; /* subtract the mean (LayerNorm); else RMS */
+};
+
+/* matmul: (x, w0, [w1, w2], [b0, b1, b2], [residual]) -> f32 [T][n0 + n1 + n2].
+ *   x         int8 activation rows (act_quantize) if the weights are block types, else f32 [T][k]
+ *   w         [n][k], all block types or all FLOAT
+ *   b         f32 [n] each, any may be HT_NONE
+ *   residual  f32 [T][n0 + n1 + n2]
+ * y = (x W * scale + b) + residual. Inputs are always 8: x, w0..w2, b0..b2, residual. */
+struct ht_matmul {
+    float scale; /* 1: none */
+};
+#define HT_MATMUL_INPUTS 8
+
+/* rope_table: (position i32 [T], frequency f32 [n/2], long frequency f32 [n/2] or none)
+ * -> f32 [T][n], pairs (cos, sin) of position * frequency, times mscale. With a long table: it is
+ * used when the session's n_ctx (symbol "context") is above original_ctx, with long_mscale. */
+struct ht_rope_table {
+    float mscale, long_mscale;
+    int64_t original_ctx;
+};
+
+/* rope: (x f32 [T][heads * head_dim], table f32 [T][n_rot]) -> the same shape. The first n_rot of
+ * each head are rotated: as pairs (2i, 2i+1), or halves (i, i + n_rot/2). Then everything times
+ * scale (1: none). */
+struct ht_rope {
+    int32_t head_dim;
+    bool halves;
+    float scale;
+};
+
+/* kv_put: (k f32 [T][n_kv * d_k], v f32 [T][n_kv * d_v]) -> nothing. */
+struct ht_kv_op {
+    int32_t layer;
+};
+
+/* attention: (q f32 [T][n_heads * d_k], already scaled, sinks f32 [n_heads] or none)
+ *   -> (y f32 [T][n_heads * d_v], parts f32)
+ * attention_fold: (y, parts) -> y in place, when the step was computed in parts.
+ * kv_put of the layer must stand before attention, attention_fold right after it. */
+struct ht_attention {
+    int32_t layer;
+    int32_t n_heads;
+    int32_t n_kv_heads;
+    int32_t d_k, d_v;
+    int32_t window;   /* a token sees itself and window - 1 before it; 0: all before it */
+    float softcap;    /* 0: none */
+};
+
+/* columns: (x [T][n]) -> view [T][count] */
+struct ht_columns {
+    int64_t first, count;
+};
+
+/* binary: (a, b f32 [T][n]) -> f32 [T][n] */
+enum ht_binary_kind { HT_ADD, HT_MUL, HT_SILU_MUL, HT_GELU_MUL };
+struct ht_binary {
+    uint8_t kind;
+};
+
+/* unary: (x f32 [T][n]) -> f32 [T][n] */
+enum ht_unary_kind { HT_SCALE, HT_SOFTCAP, HT_GELU_ERF, HT_GELU_TANH, HT_SILU, HT_TANH };
+struct ht_unary {
+    uint8_t kind;
+    float value; /* factor of HT_SCALE, cap of HT_SOFTCAP */
+};
+
+/* ---- emitting with less writing; every helper adds nodes to g ---- */
+
+hearth_status ht_emit_norm(struct ht_graph *g, const char *name, ht_id x, ht_id weight, ht_id bias,
+                           const struct ht_norm *params, ht_id *out, hearth_error *err);
+
+/* x is f32; where the weights are block types the activation rows are made once per x and shared.
+ * w: n_w = 1..3 weights; bias: NULL or n_w ids; residual: HT_NONE or f32. All weights must be block
+ * types, or all FLOAT; ht_same_matmul_class tells. */
+hearth_status ht_emit_matmul(struct ht_graph *g, const char *name, ht_id x, const ht_id *w,
+                             const ht_id *bias, uint32_t n_w, ht_id residual, float scale,
+                             ht_id *out, hearth_error *err);
+bool ht_same_matmul_class(const struct ht_graph *g, ht_id a, ht_id b);
+
+hearth_status ht_emit_binary(struct ht_graph *g, enum ht_binary_kind kind, ht_id a, ht_id b,
+                             ht_id *out, hearth_error *err);
+hearth_status ht_emit_unary(struct ht_graph *g, enum ht_unary_kind kind, float value, ht_id x,
+                            ht_id *out, hearth_error *err);
+
+/* Columns [first, first + n) of a matrix, without a copy. */
+hearth_status ht_emit_columns(struct ht_graph *g, ht_id x, int64_t first, int64_t n, ht_id *out,
+                              hearth_error *err);
+
+#endif
