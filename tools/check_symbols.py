@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Checks the symbols of libhearth.a, as nm prints them.
+
+    tools/check_symbols.py LIBRARY [--nm PROGRAM]
+
+1. Every external symbol carries the prefix of a room: in a static archive it meets the product's own.
+2. Every object outside base/os and serve needs nothing but the rooms and the few functions that a
+   machine without an operating system has too: no heap, no console, no environment, no libm.
+"""
+import argparse
+import re
+import subprocess
+import sys
+
+PREFIX = re.compile(r"(hearth|hb|hk|ht|hv|hg|hx|hr|hs)_")
+FREESTANDING = {
+    "memcpy", "memmove", "memset", "memcmp", "memchr", "strlen", "strcmp", "strncmp",
+    "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail",
+}
+# Objects that may call the operating system.
+SYSTEM_OBJECTS = re.compile(r"^(os_|cpu_features\.|serve_)")
+
+
+def symbols(nm, library):
+    """(object, letter, name) of every external symbol."""
+    text = subprocess.run([nm, "-A", "-g", library], check=True, capture_output=True,
+                          text=True).stdout
+    for line in text.splitlines():
+        match = re.match(r"(?:.*:)?([^:]+\.o(?:bj)?):(?:[0-9a-f]+)?\s+(\w) (\S+)$", line)
+        if match:
+            yield match.groups()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("library")
+    parser.add_argument("--nm", default="nm")
+    args = parser.parse_args()
+    rows = list(symbols(args.nm, args.library))
+    if not rows:
+        print(f"{args.library}: nm shows no symbols; a library with symbols is accepted")
+        return 1
+    bad = 0
+    for obj, letter, name in rows:
+        if letter != "U" and not PREFIX.match(name):
+            print(f"{obj}: defines {name}; names that start with a room's prefix are accepted")
+            bad += 1
+        if (letter == "U" and not SYSTEM_OBJECTS.match(obj) and not PREFIX.match(name)
+                and name not in FREESTANDING):
+            print(f"{obj}: needs {name}; accepted: {' '.join(sorted(FREESTANDING))}")
+            bad += 1
+    print(f"{len({row[0] for row in rows})} objects, {len(rows)} external symbols, {bad} breaches")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
