@@ -1,0 +1,20 @@
+/* Q5_K: 5-bit codes; 6-bit scale and min per 32. */
+#include "kernels/quant/hk_blocks.h"
+
+static void hk_decode_q5_k(struct hk_superblock *sb, const void *block)
+{
+    struct hk_block_q5_k b;
+    memcpy(&b, block, sizeof b);
+    sb->d = hk_block_half(b.d);
+    sb->dmin = hk_block_half(b.dmin);
+    hk_block_scales_k4(sb->sc, sb->mn, b.scales);
+    for (int i = 0; i < 256; i++)
+        sb->u[i] = b.qs[i / 64 * 32 + i % 32] >> i % 64 / 32 * 4 & 15;
+    for (int i = 0; i < 256; i++)
+        sb->u[i] = (uint8_t)(sb->u[i] | (b.high[i % 32] >> i / 32 & 1) << 4);
+}
+
+#define HK_T   q5_k
+#define HK_ID  Q5_K
+#define HK_SUB 32
+#include "kernels/quant/k_scalar_tmpl.c"
