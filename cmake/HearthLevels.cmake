@@ -11,9 +11,6 @@ set(HEARTH_ARCH_avx2 "x86_64|AMD64|amd64")
 set(HEARTH_ARCH_avx512 "x86_64|AMD64|amd64")
 set(HEARTH_ARCH_neon "aarch64|arm64|ARM64")
 
-# Families of bodies outside quant/: <family>_<level>.c exists where the level has something to add.
-set(HEARTH_KERNEL_FAMILIES kernels norm softmax elementwise activation rope attn kv convert tile act_quantize)
-
 set(HEARTH_KERNEL_SOURCES src/kernels/qtypes.c src/kernels/cpu.c src/kernels/dispatch.c)
 set(hearth_level_defines "")
 
@@ -33,12 +30,8 @@ foreach(row IN LISTS hearth_level_rows)
   list(APPEND hearth_level_defines "HK_WITH_${level}=${with}")
   if(with)
     file(GLOB found RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
+      "${PROJECT_SOURCE_DIR}/src/kernels/*_${level}.c"
       "${PROJECT_SOURCE_DIR}/src/kernels/quant/*_${level}.c")
-    foreach(family IN LISTS HEARTH_KERNEL_FAMILIES)
-      if(EXISTS "${PROJECT_SOURCE_DIR}/src/kernels/${family}_${level}.c")
-        list(APPEND found "src/kernels/${family}_${level}.c")
-      endif()
-    endforeach()
     list(APPEND HEARTH_KERNEL_SOURCES ${found})
     set_property(SOURCE ${found} APPEND PROPERTY COMPILE_OPTIONS ${HEARTH_FLAGS_${level}})
   endif()
