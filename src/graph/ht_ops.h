@@ -60,12 +60,14 @@ struct ht_rope {
 /* kv_put: (k f32 [T][n_kv * d_k], v f32 [T][n_kv * d_v]) -> nothing. */
 struct ht_kv_op {
     int32_t layer;
+    int32_t n_kv_heads;
 };
 
-/* attention: (q f32 [T][n_heads * d_k], already scaled, sinks f32 [n_heads] or none)
+/* attention: (q f32 [T][n_heads * d_k], already scaled)
  *   -> (y f32 [T][n_heads * d_v], parts f32)
  * attention_fold: (y, parts) -> y in place, when the step was computed in parts.
- * kv_put of the layer must stand before attention, attention_fold right after it. */
+ * kv_put of the layer must stand before attention, attention_fold right after it: ht_emit_attention
+ * emits the three. */
 struct ht_attention {
     int32_t layer;
     int32_t n_heads;
@@ -110,6 +112,10 @@ hearth_status ht_emit_binary(struct ht_graph *g, enum ht_binary_kind kind, ht_id
                              ht_id *out, hearth_error *err);
 hearth_status ht_emit_unary(struct ht_graph *g, enum ht_unary_kind kind, float value, ht_id x,
                             ht_id *out, hearth_error *err);
+
+/* kv_put, attention and attention_fold. q is roped and scaled, k roped. */
+hearth_status ht_emit_attention(struct ht_graph *g, const struct ht_attention *params, ht_id q,
+                                ht_id k, ht_id v, ht_id *out, hearth_error *err);
 
 /* Columns [first, first + n) of a matrix, without a copy. */
 hearth_status ht_emit_columns(struct ht_graph *g, ht_id x, int64_t first, int64_t n, ht_id *out,

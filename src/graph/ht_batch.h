@@ -1,0 +1,44 @@
+/* What a generation step brings along besides tensors: which tokens belong to which sequence, and
+ * where the KV cache keeps that sequence's pages. Filled by the runtime, which owns the pages; read
+ * by kv_put and attention.
+ *
+ * The cache, per layer:   [kv head][page][ K page | V page ]   so that one head's consecutive pages
+ * are one stream. Page layouts: kernels.h. */
+#ifndef HT_BATCH_H
+#define HT_BATCH_H
+
+#include "kernels/kernels.h"
+
+struct ht_kv_layer_view {
+    uint8_t *base;
+    size_t head_stride; /* from one KV head to the next */
+    size_t page_stride; /* from one page to the next */
+    size_t v_off;       /* of the V part inside a page */
+};
+
+struct ht_kv_view {
+    const struct ht_kv_layer_view *layers;
+    uint8_t type_k, type_v; /* enum hk_kvtype */
+};
+
+/* Consecutive items of one sequence. */
+struct ht_segment {
+    int32_t first, n;      /* items */
+    int32_t pos;           /* position of the first item */
+    const uint32_t *pages; /* page of position p: pages[p / HK_KV_PAGE] */
+};
+
+struct ht_batch {
+    const struct ht_segment *segments;
+    int32_t n_segments;
+    int32_t n_items;
+    int32_t max_pos; /* largest position in the step */
+    const struct ht_kv_view *kv;
+};
+
+HB_INLINE uint8_t *ht_kv_page(const struct ht_kv_layer_view *l, int32_t head, uint32_t page)
+{
+    return l->base + (size_t)head * l->head_stride + (size_t)page * l->page_stride;
+}
+
+#endif

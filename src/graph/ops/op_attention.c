@@ -1,0 +1,419 @@
+/* Attention over the paged cache, with the arithmetic of kernels.h ("KV cache").
+ *
+ * A unit is one KV head and a tile of consecutive items of one sequence: the query heads of the KV
+ * head times the items are the rows that share one pass over K and V.
+ *
+ *   many items    whole: a unit walks all chains of its rows, folding them as it goes
+ *   few items     split: a unit is (item, KV head, chain); states go to `parts`, and
+ *                 attention_fold joins them
+ *
+ * Both fold the same states in the same order, so the bits are the same. Neither needs memory that
+ * grows with the context. */
+#include "graph/ht_plan.h"
+#include "graph/ht_ops.h"
+#include "base/hb_check.h"
+#include <string.h>
+
+#define ATTN_TILE_ROWS   64
+#define ATTN_TILE_ITEMS  32
+#define ATTN_SPLIT_ITEMS 4
+
+/* States of the rows of a tile. */
+struct attn_state {
+    float *o; /* [rows][d_v] */
+    float *m; /* [rows] */
+    float *l; /* [rows][16] */
+};
+
+struct attn_plan {
+    int32_t group;      /* query heads per KV head */
+    int32_t tile_items;
+    int32_t rows;       /* of a full tile */
+    size_t part_floats; /* one state in `parts`: o[d_v], l[16], m */
+};
+
+struct attn_scratch {
+    float *q, *s, *alpha;
+    struct attn_state chain, total;
+    uint8_t *lo, *hi;
+};
+
+/* One tile: items [item, item + n) of a segment, for one KV head. */
+struct attn_tile {
+    const struct ht_segment *seg;
+    int32_t item, n, head;
+};
+
+static size_t attn_scratch_floats(const struct ht_attention *p, int32_t rows)
+{
+    size_t r = (size_t)rows;
+    return r * (size_t)p->d_k + r * HK_KV_STRETCH + r + 2 * r * ((size_t)p->d_v + 1 + 16);
+}
+
+static float *attn_cut(uint8_t **at, size_t floats)
+{
+    float *p = (float *)(void *)*at;
+    *at += hb_round_up(floats * sizeof(float), 64);
+    return p;
+}
+
+static void attn_cut_scratch(const struct ht_attention *p, int32_t rows, void *scratch,
+                             struct attn_scratch *a)
+{
+    uint8_t *at = scratch;
+    size_t r = (size_t)rows;
+    a->q = attn_cut(&at, r * (size_t)p->d_k);
+    a->s = attn_cut(&at, r * HK_KV_STRETCH);
+    a->alpha = attn_cut(&at, r);
+    a->chain.o = attn_cut(&at, r * (size_t)p->d_v);
+    a->chain.m = attn_cut(&at, r);
+    a->chain.l = attn_cut(&at, r * 16);
+    a->total.o = attn_cut(&at, r * (size_t)p->d_v);
+    a->total.m = attn_cut(&at, r);
+    a->total.l = attn_cut(&at, r * 16);
+    a->lo = at;
+    a->hi = at + hb_round_up(r, 64);
+}
+
+static hearth_status attention_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    const struct ht_attention *p = s->params;
+    const struct ht_tensor *q = s->in[0];
+    if (p->n_kv_heads <= 0 || p->n_heads % p->n_kv_heads != 0)
+        return ht_bad_shape(s, "query heads are no multiple of KV heads", err);
+    if (q->rank != 2 || q->type != HK_F32 || q->stride[1] != 1 ||
+        q->dim[1] != (int64_t)p->n_heads * p->d_k)
+        return ht_bad_shape(s, "q does not have n_heads * d_k columns", err);
+    HB_TRY(ht_step_private(b, s, sizeof(struct attn_plan), err));
+    struct attn_plan *a = s->plan;
+    a->group = p->n_heads / p->n_kv_heads;
+    a->tile_items = ATTN_TILE_ROWS / a->group;
+    a->tile_items = a->tile_items < 1 ? 1 : a->tile_items;
+    a->tile_items = a->tile_items > ATTN_TILE_ITEMS ? ATTN_TILE_ITEMS : a->tile_items;
+    a->rows = a->tile_items * a->group;
+    a->part_floats = (size_t)p->d_v + 17;
+    ht_want_scratch(b, (attn_scratch_floats(p, a->rows) + 9 * 16) * sizeof(float) +
+                           2 * hb_round_up((size_t)a->rows, 64));
+    const int64_t y[2] = {q->dim[0], (int64_t)p->n_heads * p->d_v};
+    const int64_t parts[1] = {(int64_t)ATTN_SPLIT_ITEMS * p->n_heads * HK_KV_CHAINS *
+                              (int64_t)a->part_floats};
+    HB_TRY(ht_out(b, s, 0, HK_F32, 2, y, q->rows_sym, err));
+    return ht_out(b, s, 1, HK_F32, 1, parts, -1, err);
+}
+
+static int32_t attn_chains(const struct ht_batch *batch)
+{
+    int32_t spans = batch->max_pos / HK_KV_SPAN + 1;
+    return spans < HK_KV_CHAINS ? spans : HK_KV_CHAINS;
+}
+
+static bool attn_is_split(const struct ht_run *run)
+{
+    return run->n_workers > 1 && run->batch->n_items <= ATTN_SPLIT_ITEMS &&
+           attn_chains(run->batch) > 1;
+}
+
+static int64_t attention_units(const struct ht_step *s, const struct ht_run *run)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *a = s->plan;
+    const struct ht_batch *batch = run->batch;
+    if (attn_is_split(run))
+        return (int64_t)batch->n_items * p->n_kv_heads * attn_chains(batch);
+    int64_t tiles = 0;
+    for (int32_t i = 0; i < batch->n_segments; i++)
+        tiles += (batch->segments[i].n + a->tile_items - 1) / a->tile_items;
+    return tiles * p->n_kv_heads;
+}
+
+static void attn_find_tile(const struct ht_batch *batch, int32_t tile_items, int64_t tile,
+                           struct attn_tile *t)
+{
+    for (int32_t i = 0; i < batch->n_segments; i++) {
+        const struct ht_segment *seg = &batch->segments[i];
+        int64_t tiles = (seg->n + tile_items - 1) / tile_items;
+        if (tile < tiles) {
+            int32_t done = (int32_t)tile * tile_items;
+            t->seg = seg;
+            t->item = seg->first + done;
+            t->n = seg->n - done < tile_items ? seg->n - done : tile_items;
+            return;
+        }
+        tile -= tiles;
+    }
+}
+
+/* First position that the item at pos sees. */
+static int32_t attn_first(const struct ht_attention *p, int32_t pos)
+{
+    return p->window > 0 && pos >= p->window ? pos - p->window + 1 : 0;
+}
+
+/* What each row of the tile sees of the stretch that starts at `base`. */
+static void attn_visible(const struct ht_attention *p, const struct attn_tile *t, int32_t group,
+                         int32_t base, uint8_t *lo, uint8_t *hi)
+{
+    int32_t pos = t->seg->pos + t->item - t->seg->first;
+    for (int32_t i = 0; i < t->n; i++, pos++) {
+        int32_t a = attn_first(p, pos) - base, b = pos + 1 - base;
+        a = a < 0 ? 0 : a;
+        b = b > HK_KV_STRETCH ? HK_KV_STRETCH : b;
+        if (a >= b)
+            a = b = 0;
+        memset(lo + i * group, a, (size_t)group);
+        memset(hi + i * group, b, (size_t)group);
+    }
+}
+
+static void attn_stretch(const struct ht_step *s, const struct ht_run *run,
+                         const struct attn_tile *t, const struct attn_scratch *a, int32_t base,
+                         int32_t first, int32_t last)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *plan = s->plan;
+    const struct ht_kv_view *kv = run->batch->kv;
+    const struct ht_kv_layer_view *layer = &kv->layers[p->layer];
+    const void *k_pages[4], *v_pages[4];
+    size_t rows = (size_t)t->n * (size_t)plan->group;
+    for (int32_t i = 0; i < 4; i++) {
+        int32_t at = base + i * HK_KV_PAGE;
+        k_pages[i] = v_pages[i] = NULL;
+        if (at > last || at + HK_KV_PAGE <= first)
+            continue;
+        const uint8_t *page = ht_kv_page(layer, t->head, t->seg->pages[at / HK_KV_PAGE]);
+        k_pages[i] = page;
+        v_pages[i] = page + layer->v_off;
+    }
+    attn_visible(p, t, plan->group, base, a->lo, a->hi);
+    run->kernels->kv[kv->type_k].scores(a->s, a->q, (size_t)p->d_k, rows, k_pages,
+                                        (size_t)p->d_k);
+    run->kernels->attn_softmax(a->s, rows, a->lo, a->hi, p->softcap, a->chain.m, a->chain.l,
+                               a->alpha);
+    run->kernels->kv[kv->type_v].values(a->chain.o, a->alpha, a->s, rows, a->lo, a->hi, v_pages,
+                                        (size_t)p->d_v);
+}
+
+/* The state of one chain for the rows of a tile, into a->chain. */
+static void attn_chain(const struct ht_step *s, const struct ht_run *run,
+                       const struct attn_tile *t, const struct attn_scratch *a, int32_t chain)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *plan = s->plan;
+    size_t rows = (size_t)t->n * (size_t)plan->group;
+    int32_t pos = t->seg->pos + t->item - t->seg->first;
+    int32_t first = attn_first(p, pos), last = pos + t->n - 1;
+    memset(a->chain.o, 0, rows * (size_t)p->d_v * sizeof(float));
+    memset(a->chain.l, 0, rows * 16 * sizeof(float));
+    for (size_t r = 0; r < rows; r++)
+        a->chain.m[r] = -__builtin_inff();
+    for (int32_t span = first / HK_KV_SPAN; span <= last / HK_KV_SPAN; span++) {
+        if (span % HK_KV_CHAINS != chain)
+            continue;
+        for (int32_t j = 0; j < HK_KV_SPAN / HK_KV_STRETCH; j++) {
+            int32_t base = span * HK_KV_SPAN + j * HK_KV_STRETCH;
+            if (base <= last && base + HK_KV_STRETCH > first)
+                attn_stretch(s, run, t, a, base, first, last);
+        }
+    }
+}
+
+/* Fold a chain's state of one row into the total; an empty chain (m = -inf) changes nothing. */
+static void attn_fold_row(const struct hk_table *k, float *o, float *m, float *l, const float *o_b,
+                          float m_b, const float *l_b, size_t d_v)
+{
+    if (m_b == -__builtin_inff())
+        return;
+    if (*m == -__builtin_inff()) {
+        memcpy(o, o_b, d_v * sizeof *o);
+        memcpy(l, l_b, 16 * sizeof *l);
+        *m = m_b;
+        return;
+    }
+    k->attn_merge(o, m, l, o_b, m_b, l_b, d_v);
+}
+
+/* y = o / (l folded); zeros for a row that saw nothing. */
+static void attn_finish_row(const float *o, const float *l, float *y, size_t d_v)
+{
+    float sum = l[0];
+    for (int i = 1; i < 16; i++)
+        sum += l[i];
+    for (size_t j = 0; j < d_v; j++)
+        y[j] = sum != 0 ? o[j] / sum : 0;
+}
+
+static void attn_load_q(const struct ht_step *s, const struct attn_tile *t, float *q)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *plan = s->plan;
+    size_t n = (size_t)plan->group * (size_t)p->d_k;
+    for (int32_t i = 0; i < t->n; i++)
+        memcpy(q + (size_t)i * n, ht_row_f32(s->in[0], t->item + i) + (size_t)t->head * n,
+               n * sizeof *q);
+}
+
+static void attn_whole(const struct ht_step *s, const struct ht_run *run, struct attn_tile *t,
+                       struct attn_scratch *a)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *plan = s->plan;
+    size_t d_v = (size_t)p->d_v, rows = (size_t)t->n * (size_t)plan->group;
+    int32_t chains = attn_chains(run->batch);
+    attn_load_q(s, t, a->q);
+    for (int32_t c = 0; c < chains; c++) {
+        attn_chain(s, run, t, a, c);
+        if (c == 0) {
+            struct attn_state swap = a->total;
+            a->total = a->chain;
+            a->chain = swap;
+            continue;
+        }
+        for (size_t r = 0; r < rows; r++)
+            attn_fold_row(run->kernels, a->total.o + r * d_v, &a->total.m[r], a->total.l + r * 16,
+                          a->chain.o + r * d_v, a->chain.m[r], a->chain.l + r * 16, d_v);
+    }
+    for (size_t r = 0; r < rows; r++) {
+        int32_t item = t->item + (int32_t)r / plan->group;
+        size_t head = (size_t)t->head * (size_t)plan->group + r % (size_t)plan->group;
+        attn_finish_row(a->total.o + r * d_v, a->total.l + r * 16,
+                        ht_row_f32(s->out[0], item) + head * d_v, d_v);
+    }
+}
+
+/* parts[item][head][chain] of a split step. */
+static float *attn_part(const struct ht_step *s, const struct ht_tensor *parts, int64_t item,
+                        int64_t head, int64_t chain, size_t part_floats)
+{
+    const struct ht_attention *p = s->params;
+    size_t index = ((size_t)item * (size_t)p->n_heads + (size_t)head) * HK_KV_CHAINS +
+                   (size_t)chain;
+    return (float *)(void *)parts->data + index * part_floats;
+}
+
+static void attn_split(const struct ht_step *s, const struct ht_run *run, struct attn_tile *t,
+                       struct attn_scratch *a, int32_t chain)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *plan = s->plan;
+    size_t d_v = (size_t)p->d_v;
+    attn_load_q(s, t, a->q);
+    attn_chain(s, run, t, a, chain);
+    for (int32_t g = 0; g < plan->group; g++) {
+        float *part = attn_part(s, s->out[1], t->item, (int64_t)t->head * plan->group + g, chain,
+                                plan->part_floats);
+        memcpy(part, a->chain.o + (size_t)g * d_v, d_v * sizeof *part);
+        memcpy(part + d_v, a->chain.l + g * 16, 16 * sizeof *part);
+        part[d_v + 16] = a->chain.m[g];
+    }
+}
+
+static hearth_status attention_run(const struct ht_step *s, const struct ht_run *run,
+                                   void *scratch, int64_t begin, int64_t end, hearth_error *err)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *plan = s->plan;
+    bool split = attn_is_split(run);
+    int32_t chains = attn_chains(run->batch);
+    (void)err;
+    for (int64_t u = begin; u < end; u++) {
+        struct attn_scratch a;
+        struct attn_tile t;
+        attn_cut_scratch(p, plan->rows, scratch, &a);
+        if (split) {
+            attn_find_tile(run->batch, 1, u / ((int64_t)p->n_kv_heads * chains), &t);
+            t.head = (int32_t)(u / chains % p->n_kv_heads);
+            attn_split(s, run, &t, &a, (int32_t)(u % chains));
+        } else {
+            attn_find_tile(run->batch, plan->tile_items, u / p->n_kv_heads, &t);
+            t.head = (int32_t)(u % p->n_kv_heads);
+            attn_whole(s, run, &t, &a);
+        }
+    }
+    return HEARTH_OK;
+}
+
+/* attention_fold: (y, parts) -> y seen again. */
+static hearth_status fold_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    const struct ht_attention *p = s->params;
+    const struct ht_tensor *y = s->in[0];
+    if (y->rank != 2 || y->dim[1] != (int64_t)p->n_heads * p->d_v)
+        return ht_bad_shape(s, "wants the output of attention", err);
+    ht_want_scratch(b, ((size_t)p->d_v + 32) * sizeof(float));
+    return ht_out_view(b, s, 0, y, 0, 2, y->dim, y->stride, err);
+}
+
+static int64_t fold_units(const struct ht_step *s, const struct ht_run *run)
+{
+    const struct ht_attention *p = s->params;
+    return attn_is_split(run) ? (int64_t)run->batch->n_items * p->n_heads : 0;
+}
+
+static hearth_status fold_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
+                              int64_t begin, int64_t end, hearth_error *err)
+{
+    const struct ht_attention *p = s->params;
+    size_t d_v = (size_t)p->d_v, part_floats = d_v + 17;
+    float *o = scratch, *l = o + d_v, m;
+    (void)err;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t item = u / p->n_heads, head = u % p->n_heads;
+        m = -__builtin_inff();
+        for (int32_t c = 0; c < attn_chains(run->batch); c++) {
+            const float *part = attn_part(s, s->in[1], item, head, c, part_floats);
+            attn_fold_row(run->kernels, o, &m, l, part, part[d_v + 16], part + d_v, d_v);
+        }
+        attn_finish_row(o, l, ht_row_f32(s->in[0], item) + (size_t)head * d_v, d_v);
+    }
+    return HEARTH_OK;
+}
+
+/* kv_put: the step's keys and values into the pages of their sequences. */
+static hearth_status kv_put_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    const struct ht_tensor *k = s->in[0], *v = s->in[1];
+    (void)b;
+    if (k->rank != 2 || v->rank != 2 || k->type != HK_F32 || v->type != HK_F32 ||
+        k->stride[1] != 1 || v->stride[1] != 1 || k->dim[0] != v->dim[0])
+        return ht_bad_shape(s, "wants f32 keys and values", err);
+    return HEARTH_OK;
+}
+
+static int64_t kv_put_units(const struct ht_step *s, const struct ht_run *run)
+{
+    return ht_rows(s->in[0], run);
+}
+
+static hearth_status kv_put_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
+                                int64_t begin, int64_t end, hearth_error *err)
+{
+    const struct ht_kv_op *p = s->params;
+    const struct ht_kv_view *kv = run->batch->kv;
+    const struct ht_kv_layer_view *layer = &kv->layers[p->layer];
+    const struct hk_kv *k_type = &run->kernels->kv[kv->type_k],
+                       *v_type = &run->kernels->kv[kv->type_v];
+    int32_t heads = p->n_kv_heads;
+    size_t d_k = (size_t)(s->in[0]->dim[1] / heads), d_v = (size_t)(s->in[1]->dim[1] / heads);
+    (void)scratch, (void)err;
+    for (int64_t i = begin; i < end; i++) {
+        const struct ht_segment *seg = run->batch->segments;
+        while (i >= seg->first + seg->n)
+            seg++;
+        int32_t pos = seg->pos + (int32_t)i - seg->first;
+        for (int32_t h = 0; h < heads; h++) {
+            uint8_t *page = ht_kv_page(layer, h, seg->pages[pos / HK_KV_PAGE]);
+            size_t slot = (size_t)(pos % HK_KV_PAGE);
+            k_type->put_k(page, slot, ht_row_f32(s->in[0], i) + (size_t)h * d_k, d_k);
+            v_type->put_v(page + layer->v_off, slot, ht_row_f32(s->in[1], i) + (size_t)h * d_v,
+                          d_v);
+        }
+    }
+    return HEARTH_OK;
+}
+
+const struct ht_op ht_op_attention = {"attention", sizeof(struct ht_attention), attention_plan,
+                                      attention_units, attention_run};
+const struct ht_op ht_op_attention_fold = {"attention_fold", sizeof(struct ht_attention),
+                                           fold_plan, fold_units, fold_run};
+const struct ht_op ht_op_kv_put = {"kv_put", sizeof(struct ht_kv_op), kv_put_plan, kv_put_units,
+                                   kv_put_run};
