@@ -1,8 +1,14 @@
 # The sources of the library. Collections (quant, ops, arch) are globbed: adding a thing is one file
 # and one row of a .def list. Everything else is listed.
+file(GLOB HEARTH_GRAPH_OPS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} src/graph/ops/*.c)
 set(HEARTH_SOURCES
   src/base/hb_error.c
   src/base/hb_arena.c
   src/base/os/cpu_features.c
   src/base/os/os_${HEARTH_OS}.c
-  ${HEARTH_KERNEL_SOURCES})
+  ${HEARTH_KERNEL_SOURCES}
+  src/graph/graph.c
+  src/graph/planner.c
+  src/graph/interp.c
+  src/graph/pool.c
+  ${HEARTH_GRAPH_OPS})
