@@ -12,3 +12,16 @@ set(HEARTH_SOURCES
   src/graph/interp.c
   src/graph/pool.c
   ${HEARTH_GRAPH_OPS})
+
+if(HEARTH_GGUF)
+  file(GLOB hearth_archs RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
+    "${PROJECT_SOURCE_DIR}/src/gguf/arch/arch_*.c")
+  list(APPEND HEARTH_SOURCES
+    src/gguf/hg_open.c
+    src/gguf/hg_read_meta.c
+    src/gguf/hg_read_tensors.c
+    src/gguf/hg_meta.c
+    src/gguf/hg_types.c
+    src/gguf/hg_sort.c
+    ${hearth_archs})
+endif()
