@@ -3,4 +3,7 @@
 
 const struct hk_table hk_table_avx512 = {
     .level = "avx512",
+    .tile_b32 = hk_tile_b32__avx512,
+    .tile_k32 = hk_tile_k32__avx512,
+    .tile_k16 = hk_tile_k16__avx512,
 };

@@ -1,0 +1,192 @@
+/* How near the block formats come to the machine's limits, one thread.
+ *
+ *   bench_quant [--level=avx512] [--type=q4_0] [--n=960] [--mib=64] [--ms=100]
+ *
+ * One JSON line per type and level: stream from memory (GB/s of stored weights, share of what a
+ * plain read of the same bytes reaches), pack (GB/s of stored weights and the share of the time of
+ * 512 columns), tile (GOPS, a multiply and an add are two; share of a register-only loop of the
+ * widest integer dot product of the level), few at 2, 4, 8, 16 columns (times the time of stream).
+ * Correctness is the business of test_quant and check_kernels. */
+#define _POSIX_C_SOURCE 200809L
+#include "base/os/hb_os.h"
+#include "kernels/kernels.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *aligned(size_t bytes)
+{
+    bytes = (bytes + 4095) & ~(size_t)4095;
+    void *p = aligned_alloc(4096, bytes);
+    if (!p)
+        exit(1);
+    memset(p, 0, bytes);
+    return p;
+}
+
+static double seconds = 0.1;
+
+/* Median of repeated runs of `body` in `*out` seconds. */
+#define TIME(out, body)                                                                            \
+    do {                                                                                           \
+        double t_[64], end_ = now() + seconds;                                                     \
+        int n_ = 0;                                                                                \
+        while (n_ < 64 && (n_ < 3 || now() < end_)) {                                              \
+            double t0_ = now();                                                                    \
+            body;                                                                                  \
+            t_[n_++] = now() - t0_;                                                                \
+        }                                                                                          \
+        qsort(t_, (size_t)n_, sizeof *t_, less);                                                   \
+        (out) = t_[n_ / 2];                                                                        \
+    } while (0)
+
+static int less(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+__attribute__((target("avx2"))) static double read_speed(const uint8_t *p, size_t bytes)
+{
+    double t;
+    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+    TIME(t, for (size_t i = 0; i + 128 <= bytes; i += 128) {
+        a = _mm256_xor_si256(a, _mm256_loadu_si256((const __m256i *)(p + i)));
+        b = _mm256_xor_si256(b, _mm256_loadu_si256((const __m256i *)(p + i + 32)));
+        c = _mm256_xor_si256(c, _mm256_loadu_si256((const __m256i *)(p + i + 64)));
+        d = _mm256_xor_si256(d, _mm256_loadu_si256((const __m256i *)(p + i + 96)));
+    });
+    volatile int sink = _mm256_extract_epi32(_mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d)), 0);
+    (void)sink;
+    return (double)bytes / t * 1e-9;
+}
+
+#define CHAINS(op)                                                                                 \
+    op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11)
+__attribute__((target("avx512f,avx512vnni"))) static double peak_avx512(void)
+{
+    double t;
+#define OP(i) "vpdpbusd %%zmm30, %%zmm31, %%zmm" #i "\n"
+    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
+    return 200000.0 * 12 * 128 / t * 1e-9;
+#undef OP
+}
+
+__attribute__((target("avx2"))) static double peak_avx2(void)
+{
+    double t;
+#define OP(i)                                                                                      \
+    "vpmaddubsw %%ymm14, %%ymm15, %%ymm12\nvpmaddwd %%ymm12, %%ymm13, %%ymm12\nvpaddd %%ymm12, "   \
+    "%%ymm" #i ", %%ymm" #i "\n"
+    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
+    return 200000.0 * 12 * 64 / t * 1e-9;
+#undef OP
+}
+#else
+static double read_speed(const uint8_t *p, size_t bytes)
+{
+    double t;
+    uint64_t sum = 0;
+    TIME(t, for (size_t i = 0; i + 8 <= bytes; i += 8) sum += *(const uint64_t *)(p + i));
+    volatile uint64_t sink = sum;
+    (void)sink;
+    return (double)bytes / t * 1e-9;
+}
+#endif
+
+static double peak_of(const char *level)
+{
+#if defined(__x86_64__)
+    if (!strcmp(level, "avx512"))
+        return peak_avx512();
+    if (!strcmp(level, "avx2"))
+        return peak_avx2();
+#endif
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *only_level = NULL, *only_type = NULL;
+    size_t n = 1024, mib = 64;
+    for (int i = 1; i < argc; i++) {
+        if (!strncmp(argv[i], "--level=", 8))
+            only_level = argv[i] + 8;
+        else if (!strncmp(argv[i], "--type=", 7))
+            only_type = argv[i] + 7;
+        else if (!strncmp(argv[i], "--n=", 4))
+            n = (size_t)atol(argv[i] + 4);
+        else if (!strncmp(argv[i], "--mib=", 6))
+            mib = (size_t)atol(argv[i] + 6);
+        else if (!strncmp(argv[i], "--ms=", 5))
+            seconds = 1e-3 * (double)atol(argv[i] + 5);
+        else
+            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
+    }
+    size_t bytes = mib << 20, n_cols = 512, x_stride = hk_act_row_bytes(n);
+    uint8_t *w = aligned(bytes + 4096), *x = aligned(n_cols * x_stride);
+    float *xf = aligned(n * 4), *y = aligned((bytes / (n / 32 * 17) + 64) * 16 * 4), *yt = aligned(n_cols * 64);
+    for (size_t i = 0; i < bytes; i++)
+        w[i] = (uint8_t)(i * 2654435761u >> 13) & 0x3F;
+    for (size_t i = 0; i < n; i++)
+        xf[i] = (float)(i % 17) - 8;
+
+    uint32_t features = hb_os_cpu_features();
+    for (int level = HK_LEVEL_COUNT - 1; level >= 0; level--) {
+        if (!hk_level_runs((enum hk_level)level, features) ||
+            (only_level && strcmp(only_level, hk_level_name((enum hk_level)level))))
+            continue;
+        struct hk_table t;
+        hk_select(&t, features, (enum hk_level)level);
+        double peak = peak_of(t.level), at, tq;
+        TIME(tq, for (size_t c = 0; c < n_cols; c++) t.act_quantize(x + c * x_stride, xf, n));
+        printf("{\"level\":\"%s\",\"act_quantize_ns_per_1024\":%.1f,\"int8_peak_gops\":%.0f}\n", t.level,
+               tq / (double)(n_cols * n) * 1024e9, peak);
+        for (int type = 0; type < HK_QTYPE_COUNT; type++) {
+            const struct hk_qtype_info *info = &hk_qtype_info[type];
+            const struct hk_quant *q = &t.quant[type];
+            if (info->family == HK_FAMILY_FLOAT || !q->stream || n % info->block_elements ||
+                (only_type && strcmp(only_type, info->name)))
+                continue;
+            size_t row = n / info->block_elements * info->block_bytes, rows = bytes / row;
+            double read = read_speed(w, rows * row), stream, pack, tile, few[4];
+            TIME(stream, q->stream(y, w, row, rows, x, n));
+            uint8_t *panel = aligned(hk_tile_layout(info, n).bytes);
+            size_t pack_rows = rows < 4096 ? rows / 16 * 16 : 4096;
+            TIME(pack, for (size_t r = 0; r < pack_rows; r += 16)
+                           q->pack(panel, w + r * row, row, 16, n));
+            hk_tile_fn *f = info->family == HK_FAMILY_B32   ? t.tile_b32
+                            : info->family == HK_FAMILY_K32 ? t.tile_k32
+                                                            : t.tile_k16;
+            TIME(tile, for (int k = 0; k < 8; k++)
+                           f(yt, 16, 16, panel, x, x_stride, n_cols, n, info));
+            tile /= 8;
+            for (int i = 0; i < 4; i++) {
+                few[i] = 0;
+                if (q->few)
+                    TIME(few[i], q->few(y, rows, w, row, rows, x, x_stride, (size_t)2 << i, n));
+            }
+            at = 2.0 * 16 * (double)n_cols * (double)n / tile * 1e-9;
+            double gbs = (double)(rows * row) / stream * 1e-9;
+            printf("{\"level\":\"%s\",\"type\":\"%s\",\"n\":%zu,\"stream_gb_s\":%.1f,\"read_gb_s\":%.1f,"
+                   "\"stream_share\":%.2f,\"tile_gops\":%.0f,\"tile_share\":%.2f,\"pack_gb_s\":%.1f,"
+                   "\"pack_share_512\":%.3f,\"few\":[%.2f,%.2f,%.2f,%.2f]}\n",
+                   t.level, info->name, n, gbs, read, gbs / read, at, peak > 0 ? at / peak : 0,
+                   (double)(pack_rows * row) / pack * 1e-9, pack / (double)(pack_rows / 16) / tile,
+                   few[0] / stream, few[1] / stream, few[2] / stream, few[3] / stream);
+            fflush(stdout);
+            free(panel);
+        }
+    }
+    return 0;
+}

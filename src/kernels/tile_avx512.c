@@ -1,0 +1,106 @@
+/* Tiles times columns with AVX-512 VNNI (hk_tile_avx512.h); float tiles below. */
+#include "kernels/hk_tile_avx512.h"
+
+static struct hk512_cols tile_avx512_skip(struct hk512_cols x, size_t c)
+{
+    size_t by = c * x.stride;
+    return (struct hk512_cols){x.q + by, x.sums + by, x.scale + by, x.stride};
+}
+
+void hk512_b32_stretch(__m512 *acc, const uint8_t *u, const float *d, const float *m,
+                       size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset, bool has_min)
+{
+#define CALL_MIN(groups, width, first)                                                             \
+    hk512_b32_cols(acc + (first), u, d, m, n_blocks, tile_avx512_skip(x, first), 0, true, groups, width)
+#define CALL_OFFSET(groups, width, first)                                                          \
+    hk512_b32_cols(acc + (first), u, d, m, n_blocks, tile_avx512_skip(x, first), offset, false,    \
+                   groups, width)
+    if (has_min)
+        HK512_SPLIT_COLS(n_cols, CALL_MIN);
+    else
+        HK512_SPLIT_COLS(n_cols, CALL_OFFSET);
+#undef CALL_MIN
+#undef CALL_OFFSET
+}
+
+#define TILE_K(name, sub)                                                                          \
+    void hk512_##name##_stretch(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn, \
+                                const float *d, const float *dmin, struct hk512_cols x,            \
+                                size_t n_cols, int offset, bool has_min)                           \
+    {                                                                                              \
+        if (has_min)                                                                               \
+            HK512_SPLIT_COLS(n_cols, CALL_MIN_##sub);                                              \
+        else                                                                                       \
+            HK512_SPLIT_COLS(n_cols, CALL_OFFSET_##sub);                                           \
+    }
+#define CALL_K(sub, groups, width, first, off, min)                                                \
+    hk512_k_cols(acc + (first), u, sc, mn, d, dmin, tile_avx512_skip(x, first), off, min, sub,     \
+                 groups, width)
+#define CALL_MIN_32(groups, width, first)    CALL_K(32, groups, width, first, 0, true)
+#define CALL_MIN_16(groups, width, first)    CALL_K(16, groups, width, first, 0, true)
+#define CALL_OFFSET_32(groups, width, first) CALL_K(32, groups, width, first, offset, false)
+#define CALL_OFFSET_16(groups, width, first) CALL_K(16, groups, width, first, offset, false)
+
+TILE_K(k32, 32)
+TILE_K(k16, 16)
+
+void hk_tile_b32__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+                         const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
+                         const struct hk_qtype_info *info)
+{
+    struct hk_tile_layout at = hk_tile_layout(info, n);
+    const uint8_t *u = tile;
+    const float *d = (const float *)(u + at.scales), *m = (const float *)(u + at.mins);
+    for (size_t c = 0; c < n_cols; c += 16) {
+        size_t width = n_cols - c < 16 ? n_cols - c : 16;
+        const uint8_t *xc = (const uint8_t *)x + c * x_stride;
+        __m512 acc[16];
+        for (size_t i = 0; i < 16; i++)
+            acc[i] = _mm512_setzero_ps();
+        for (size_t b = 0; b < n / 32; b += 8)
+            hk512_b32_stretch(acc, u + b * 512, d + b * 16, m + b * 16,
+                              n / 32 - b < 8 ? n / 32 - b : 8,
+                              hk512_cols_at(xc, x_stride, n, b / 8), width, info->offset,
+                              info->has_min);
+        hk512_store_cols(y + c * ldy, ldy, n_rows, acc, width);
+    }
+}
+
+typedef void tile_avx512_k_fn(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
+                              const float *d, const float *dmin, struct hk512_cols x, size_t n_cols,
+                              int offset, bool has_min);
+
+static void tile_avx512_k(float *restrict y, size_t ldy, size_t n_rows, const uint8_t *restrict tile,
+                          const uint8_t *restrict x, size_t x_stride, size_t n_cols, size_t n,
+                          const struct hk_qtype_info *info, size_t n_sub, tile_avx512_k_fn *stretch)
+{
+    struct hk_tile_layout at = hk_tile_layout(info, n);
+    const int8_t *sc = (const int8_t *)(tile + at.scales), *mn = (const int8_t *)(tile + at.mins);
+    const float *d = (const float *)(tile + at.d), *dmin = (const float *)(tile + at.dmin);
+    for (size_t c = 0; c < n_cols; c += 16) {
+        size_t width = n_cols - c < 16 ? n_cols - c : 16;
+        const uint8_t *xc = x + c * x_stride;
+        __m512 acc[16];
+        for (size_t i = 0; i < 16; i++)
+            acc[i] = _mm512_setzero_ps();
+        for (size_t b = 0; b < n / 256; b++)
+            stretch(acc, tile + b * 4096, sc + b * n_sub * 16, mn + b * n_sub * 16, d + b * 16,
+                    dmin + b * 16, hk512_cols_at(xc, x_stride, n, b), width, info->offset,
+                    info->has_min);
+        hk512_store_cols(y + c * ldy, ldy, n_rows, acc, width);
+    }
+}
+
+void hk_tile_k32__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+                         const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
+                         const struct hk_qtype_info *info)
+{
+    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 8, hk512_k32_stretch);
+}
+
+void hk_tile_k16__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+                         const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
+                         const struct hk_qtype_info *info)
+{
+    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16, hk512_k16_stretch);
+}
