@@ -4,6 +4,7 @@ file(GLOB HEARTH_GRAPH_OPS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} src/
 set(HEARTH_SOURCES
   src/base/hb_error.c
   src/base/hb_arena.c
+  src/base/hb_unicode_table.c
   src/base/os/cpu_features.c
   src/base/os/os_${HEARTH_OS}.c
   ${HEARTH_KERNEL_SOURCES}
@@ -12,6 +13,22 @@ set(HEARTH_SOURCES
   src/graph/interp.c
   src/graph/pool.c
   ${HEARTH_GRAPH_OPS})
+
+list(APPEND HEARTH_SOURCES
+  src/tokenizer/hv_tokenizer.c
+  src/tokenizer/hv_vocab.c
+  src/tokenizer/hv_alphabet.c
+  src/tokenizer/hv_special.c
+  src/tokenizer/hv_encode.c
+  src/tokenizer/hv_decode.c
+  src/tokenizer/hv_bpe.c
+  src/tokenizer/hv_spm.c
+  src/tokenizer/hv_wpm.c
+  src/tokenizer/hv_pretok.c
+  src/tokenizer/hv_scan_gpt.c
+  src/tokenizer/hv_scan_cased.c
+  src/tokenizer/hv_scan_split.c
+  src/tokenizer/hv_scan_deepseek.c)
 
 if(HEARTH_GGUF)
   file(GLOB hearth_archs RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS

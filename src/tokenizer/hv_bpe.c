@@ -1,0 +1,223 @@
+/* Byte-level BPE. A word starts as one symbol per byte; of all neighbours that have a merge, the
+ * one of the lowest rank is merged, the leftmost first, until none is left.
+ *
+ * Merges are found by the ids of their halves. Words up to HV_SMALL_WORD bytes are scanned for the
+ * lowest rank each time; longer ones keep a linked list and a heap in scratch:
+ *
+ *   | node 0 | node 1 | ... | node n-1 |   heap, at most 2n keys   |      32 bytes per byte of word
+ *
+ * At first n - 1 keys; every merge takes one and adds at most two, and there are n - 1 merges.
+ *
+ * Source: Sennrich, Haddow, Birch, "Neural Machine Translation of Rare Words with Subword Units",
+ * ACL 2016; ranks and bytes as in the GPT-2 encoder. */
+#include "tokenizer/hv_heap.h"
+#include "tokenizer/hv_internal.h"
+
+HB_INLINE uint32_t bpe_pair_hash(uint32_t left, uint32_t right)
+{
+    uint64_t x = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;
+    return (uint32_t)(x >> 32);
+}
+
+/* The merge of two symbols, NULL if there is none. */
+HB_INLINE const struct hv_pair *bpe_find(const struct hv_tokenizer *tok, int32_t left,
+                                         int32_t right)
+{
+    if (left < 0 || right < 0)
+        return NULL;
+    for (uint32_t i = bpe_pair_hash((uint32_t)left, (uint32_t)right);; i++) {
+        const struct hv_pair *pair = &tok->pairs[i & tok->pair_mask];
+        if (pair->left == (uint32_t)left && pair->right == (uint32_t)right)
+            return pair;
+        if (pair->left == UINT32_MAX)
+            return NULL;
+    }
+}
+
+/* ---- creation */
+
+/* Where "left right" is cut: the first space that has something before it; 0 if there is none. */
+static size_t bpe_cut(const struct hv_text *merge)
+{
+    for (size_t i = 1; i + 1 < merge->len; i++)
+        if (merge->bytes[i] == ' ')
+            return i;
+    return 0;
+}
+
+static bool bpe_enter(struct hv_tokenizer *tok, const struct hv_text *merge, uint32_t rank)
+{
+    size_t cut = bpe_cut(merge);
+    if (cut == 0)
+        return false;
+    const char *right = merge->bytes + cut + 1;
+    size_t right_len = merge->len - cut - 1;
+    uint32_t left_hash = hv_hash_bytes(0, merge->bytes, cut);
+    int32_t left_id = hv_vocab_find(tok, left_hash, merge->bytes, cut, NULL, 0);
+    int32_t right_id = hv_vocab_find(tok, hv_hash_bytes(0, right, right_len), right, right_len,
+                                     NULL, 0);
+    int32_t merged = hv_vocab_find(tok, hv_hash_bytes(left_hash, right, right_len), merge->bytes,
+                                   cut, right, right_len);
+    if (left_id < 0 || right_id < 0 || merged < 0 || (tok->attr[merged] & HV_ATTR_INERT))
+        return false;
+    for (uint32_t i = bpe_pair_hash((uint32_t)left_id, (uint32_t)right_id);; i++) {
+        struct hv_pair *pair = &tok->pairs[i & tok->pair_mask];
+        if (pair->left == (uint32_t)left_id && pair->right == (uint32_t)right_id)
+            return false; /* an equal merge came first */
+        if (pair->left == UINT32_MAX) {
+            *pair = (struct hv_pair){(uint32_t)left_id, (uint32_t)right_id, rank, merged};
+            return true;
+        }
+    }
+}
+
+hearth_status hv_bpe_build(struct hv_tokenizer *tok, struct hb_arena *arena,
+                           const struct hv_config *config, hearth_error *err)
+{
+    if (config->n_merges > HV_MAX_MERGES)
+        return hb_fail(err, HEARTH_E_LIMIT, "tokenizer: %zu merges; up to %zu are accepted",
+                       config->n_merges, HV_MAX_MERGES);
+    size_t n_pairs = 16;
+    while (n_pairs < config->n_merges + config->n_merges / 2)
+        n_pairs *= 2;
+    HB_TRY(HB_ARENA_NEW(arena, struct hv_pair, n_pairs, &tok->pairs, err));
+    tok->pair_mask = (uint32_t)(n_pairs - 1);
+    for (size_t i = 0; i < n_pairs; i++)
+        tok->pairs[i].left = UINT32_MAX;
+    for (size_t i = 0; i < config->n_merges; i++) {
+        if (bpe_enter(tok, &config->merges[i], (uint32_t)i))
+            tok->stats.merges_used++;
+        else
+            tok->stats.merges_skipped++;
+    }
+    for (int byte = 0; byte < 256; byte++) {
+        uint8_t text[2];
+        size_t n = hv_alphabet_put((uint8_t)byte, text);
+        int32_t id = hv_vocab_find(tok, hv_hash_bytes(0, text, n), text, n, NULL, 0);
+        /* a user-defined token of that text stands for the character, not for the byte */
+        bool usable = id >= 0 && !(tok->attr[id] & (HV_ATTR_INERT | HV_ATTR_USER));
+        tok->byte_id[byte] = usable ? id : -1;
+    }
+    return HEARTH_OK;
+}
+
+/* ---- encoding */
+
+HB_INLINE void bpe_emit(struct hv_sink *sink, int32_t id)
+{
+    if (id >= 0)
+        hv_emit(sink, id);
+    else
+        hv_emit_unknown(sink);
+}
+
+struct bpe_small {
+    int32_t id[HV_SMALL_WORD];
+    uint32_t rank[HV_SMALL_WORD];  /* of the pair with the next symbol */
+    int32_t merged[HV_SMALL_WORD];
+};
+
+HB_INLINE void bpe_small_rank(const struct hv_tokenizer *tok, struct bpe_small *w, size_t i)
+{
+    const struct hv_pair *pair = bpe_find(tok, w->id[i], w->id[i + 1]);
+    w->rank[i] = pair ? pair->rank : HV_NO_RANK;
+    w->merged[i] = pair ? pair->merged : -1;
+}
+
+static void bpe_short_word(struct hv_sink *sink, const uint8_t *word, size_t n)
+{
+    const struct hv_tokenizer *tok = sink->tok;
+    struct bpe_small w;
+    for (size_t i = 0; i < n; i++)
+        w.id[i] = tok->byte_id[word[i]];
+    for (size_t i = 0; i + 1 < n; i++)
+        bpe_small_rank(tok, &w, i);
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (w.rank[i] < w.rank[best])
+                best = i;
+        if (w.rank[best] == HV_NO_RANK)
+            break;
+        w.id[best] = w.merged[best];
+        n--;
+        for (size_t i = best + 1; i < n; i++)
+            w.id[i] = w.id[i + 1];
+        for (size_t i = best + 1; i + 1 < n; i++) {
+            w.rank[i] = w.rank[i + 1];
+            w.merged[i] = w.merged[i + 1];
+        }
+        if (best > 0)
+            bpe_small_rank(tok, &w, best - 1);
+        if (best + 1 < n)
+            bpe_small_rank(tok, &w, best);
+    }
+    for (size_t i = 0; i < n; i++)
+        bpe_emit(sink, w.id[i]);
+}
+
+/* Rank the pair that node i makes with the next one, and queue it. */
+static void bpe_queue(const struct hv_tokenizer *tok, struct hv_node *nodes, struct hv_heap *heap,
+                      uint32_t i)
+{
+    uint32_t next = nodes[i].next;
+    const struct hv_pair *pair =
+        next == HV_NODE_END ? NULL : bpe_find(tok, nodes[i].id, nodes[next].id);
+    nodes[i].rank = pair ? pair->rank : HV_NO_RANK;
+    if (pair)
+        hv_heap_push(heap, (uint64_t)pair->rank << 32 | i);
+}
+
+static hearth_status bpe_long_word(struct hv_sink *sink, const uint8_t *word, size_t n)
+{
+    const struct hv_tokenizer *tok = sink->tok;
+    uint8_t *mem;
+    HB_TRY(hv_sink_scratch(sink, n, n * (sizeof(struct hv_node) + 2 * sizeof(uint64_t)), &mem));
+    if (!mem)
+        return HEARTH_OK;
+    struct hv_node *nodes = (struct hv_node *)(void *)mem;
+    struct hv_heap heap = {(uint64_t *)(void *)(mem + n * sizeof(struct hv_node)), 0};
+    for (uint32_t i = 0; i < n; i++)
+        nodes[i] = (struct hv_node){i ? i - 1 : HV_NODE_END, i + 1 < n ? i + 1 : HV_NODE_END,
+                                    tok->byte_id[word[i]], HV_NO_RANK};
+    for (uint32_t i = 0; i < n; i++)
+        bpe_queue(tok, nodes, &heap, i);
+    while (heap.n) {
+        uint64_t key = hv_heap_pop(&heap);
+        uint32_t i = (uint32_t)key;
+        if (nodes[i].rank != (uint32_t)(key >> 32))
+            continue; /* one of the two has been merged since */
+        uint32_t gone = nodes[i].next;
+        nodes[i].id = bpe_find(tok, nodes[i].id, nodes[gone].id)->merged;
+        nodes[i].next = nodes[gone].next;
+        nodes[gone].rank = HV_NO_RANK;
+        if (nodes[i].next != HV_NODE_END)
+            nodes[nodes[i].next].prev = i;
+        if (nodes[i].prev != HV_NODE_END)
+            bpe_queue(tok, nodes, &heap, nodes[i].prev);
+        bpe_queue(tok, nodes, &heap, i);
+    }
+    for (uint32_t i = 0; i != HV_NODE_END; i = nodes[i].next)
+        bpe_emit(sink, nodes[i].id);
+    return HEARTH_OK;
+}
+
+hearth_status hv_bpe_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
+{
+    const struct hv_tokenizer *tok = sink->tok;
+    bool whole = tok->pretok->flags & HV_PRE_WHOLE_WORD;
+    struct hv_words words = {.text = text, .len = n};
+    for (;;) {
+        size_t len = hv_words_next(tok->pretok, &words);
+        if (len == 0)
+            return HEARTH_OK;
+        const uint8_t *word = text + words.pos - len;
+        int32_t id = whole ? hv_vocab_find_word(tok, word, len) : -1;
+        if (id >= 0 && !(tok->attr[id] & HV_ATTR_INERT))
+            hv_emit(sink, id);
+        else if (len > HV_SMALL_WORD)
+            HB_TRY(bpe_long_word(sink, word, len));
+        else if (!sink->measuring)
+            bpe_short_word(sink, word, len);
+    }
+}
