@@ -40,9 +40,14 @@ if(HEARTH_GGUF)
     src/gguf/hg_meta.c
     src/gguf/hg_types.c
     src/gguf/hg_sort.c
-    src/gguf/hg_load.c
-    src/gguf/hg_rope.c
-    src/gguf/hg_build.c
-    src/base/hb_math.c
     ${hearth_archs})
 endif()
+
+list(APPEND HEARTH_SOURCES
+  src/runtime/file.c
+  src/runtime/model.c
+  src/runtime/text.c
+  src/runtime/kv.c
+  src/runtime/session.c
+  src/runtime/sampler.c
+  src/runtime/generation.c)

@@ -63,8 +63,8 @@ static bool arena_grow(struct hb_arena *a, size_t n, size_t align)
     return true;
 }
 
-hearth_status hb_arena_take(struct hb_arena *a, size_t n, size_t align, void **out,
-                            hearth_error *err)
+hearth_status hb_arena_take_raw(struct hb_arena *a, size_t n, size_t align, void **out,
+                                hearth_error *err)
 {
     size_t start;
     if (!hb_is_pow2(align))
@@ -80,10 +80,19 @@ hearth_status hb_arena_take(struct hb_arena *a, size_t n, size_t align, void **o
             return hb_fail(err, HEARTH_E_INTERNAL, "arena: a fresh chunk is too small");
     }
     *out = a->base + start;
-    memset(*out, 0, n);
     a->used = start + n;
     if (a->below + a->used > a->high)
         a->high = a->below + a->used;
+    return HEARTH_OK;
+}
+
+hearth_status hb_arena_take(struct hb_arena *a, size_t n, size_t align, void **out,
+                            hearth_error *err)
+{
+    void *p;
+    HB_TRY(hb_arena_take_raw(a, n, align, &p, err));
+    memset(p, 0, n);
+    *out = p;
     return HEARTH_OK;
 }
 

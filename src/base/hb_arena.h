@@ -58,6 +58,10 @@ void hb_arena_init_growing(struct hb_arena *a, const struct hb_alloc *hooks);
 hearth_status hb_arena_take(struct hb_arena *a, size_t n, size_t align, void **out,
                             hearth_error *err);
 
+/* The same without zeroing: for large blocks whose pages should not be touched before their use. */
+hearth_status hb_arena_take_raw(struct hb_arena *a, size_t n, size_t align, void **out,
+                                hearth_error *err);
+
 /* count elements of a type, overflow-checked. */
 hearth_status hb_arena_take_array(struct hb_arena *a, size_t count, size_t elem_size, size_t align,
                                   void **out, hearth_error *err);
