@@ -14,6 +14,11 @@ set(HEARTH_SOURCES
   src/graph/pool.c
   ${HEARTH_GRAPH_OPS})
 
+if(HEARTH_UTF8PROC)
+  set(HEARTH_NORMALIZE_SOURCE src/tokenizer/hv_normalize_utf8proc.c)
+else()
+  set(HEARTH_NORMALIZE_SOURCE src/tokenizer/hv_normalize_none.c)
+endif()
 list(APPEND HEARTH_SOURCES
   src/tokenizer/hv_tokenizer.c
   src/tokenizer/hv_vocab.c
@@ -24,6 +29,7 @@ list(APPEND HEARTH_SOURCES
   src/tokenizer/hv_bpe.c
   src/tokenizer/hv_spm.c
   src/tokenizer/hv_wpm.c
+  ${HEARTH_NORMALIZE_SOURCE}
   src/tokenizer/hv_pretok.c
   src/tokenizer/hv_scan_gpt.c
   src/tokenizer/hv_scan_cased.c

@@ -17,7 +17,7 @@ void hv_config_init(struct hv_config *config, enum hv_kind kind)
     } else if (kind == HV_WPM) {
         config->pad = 0;
         config->unk = 100;
-        config->bos = config->cls = 101;
+        config->cls = 101; /* and bos, if the file names no other */
         config->sep = 102;
         config->mask = 103;
     }

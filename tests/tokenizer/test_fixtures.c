@@ -1,6 +1,7 @@
 /* Vocabularies of real models: every text of the .inp file gives the ids of the .out file. The
  * fixtures are other people's data and lie outside of this tree. */
 #include "tokenizer/vocab_support.h"
+#include "tokenizer/hv_normalize.h"
 
 static const char marker[] = "\n__ggml_vocab_test__\n";
 
@@ -96,12 +97,21 @@ static void phi3_ids_are_exact(void **state)
     check("phi-3");
 }
 
+static void bert_bge_ids_are_exact(void **state)
+{
+    if (!hv_normalize_available()) {
+        printf("skipped: WordPiece is not in this build\n");
+        skip();
+    }
+    check("bert-bge");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gpt2_ids_are_exact),      cmocka_unit_test(starcoder_ids_are_exact),
         cmocka_unit_test(deepseek_llm_ids_are_exact), cmocka_unit_test(llama_spm_ids_are_exact),
-        cmocka_unit_test(phi3_ids_are_exact),
+        cmocka_unit_test(phi3_ids_are_exact),         cmocka_unit_test(bert_bge_ids_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,11 @@
+# Unicode and the tokenizers. utf8proc is compared with where it is there.
+hearth_test(test_unicode base/test_unicode.c)
+if(TARGET test_unicode AND HEARTH_UTF8PROC_FOUND)
+  target_compile_definitions(test_unicode PRIVATE TEST_WITH_UTF8PROC=1)
+  target_link_libraries(test_unicode PRIVATE ${HEARTH_UTF8PROC_LIBRARY})
+endif()
+hearth_test(test_token_pretok tokenizer/test_pretok.c)
+if(HEARTH_GGUF)
+  hearth_test(test_token_fixtures tokenizer/test_fixtures.c)
+endif()
+hearth_program(presplit tokenizer/presplit.c)
