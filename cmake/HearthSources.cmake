@@ -46,6 +46,10 @@ if(HEARTH_GGUF)
     src/gguf/hg_meta.c
     src/gguf/hg_types.c
     src/gguf/hg_sort.c
+    src/gguf/hg_load.c
+    src/gguf/hg_rope.c
+    src/gguf/hg_build.c
+    src/base/hb_math.c
     ${hearth_archs})
 endif()
 

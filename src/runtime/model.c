@@ -51,7 +51,7 @@ hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,
     const struct hr_loader *loader = NULL;
     struct hb_alloc hooks = {0};
     struct hb_arena arena;
-    hearth_model *m;
+    hearth_model *m = NULL;
     config = config ? config : &none;
     if (!files || n_files == 0 || !files[0].data || !model)
         return hb_fail(err, HEARTH_E_ARGUMENT, "model: no bytes were given");
@@ -86,7 +86,7 @@ hearth_status hearth_model_need(const hearth_bytes *files, size_t n_files,
                                 hearth_error *err)
 {
     hearth_model_config c = {.struct_size = sizeof c};
-    hearth_model *m;
+    hearth_model *m = NULL;
     if (config)
         c = *config;
     c.mem = NULL;

@@ -122,6 +122,19 @@ static inline void gw_pad(struct gw *w, size_t align)
         gw_int(w, 0, 1);
 }
 
+/* A whole file; false if it is not there. */
+static inline bool gw_read(struct gw *w, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return false;
+    char block[65536];
+    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
+        gw_bytes(w, block, n);
+    fclose(f);
+    return true;
+}
+
 /* ---- a heap that counts, and refuses the n-th allocation ---- */
 
 struct gw_heap {
