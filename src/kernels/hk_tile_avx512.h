@@ -211,12 +211,12 @@ HB_INLINE void hk512_store_cols(float *y, size_t ldy, size_t n_rows, const __m51
 }
 
 /* Stretches of whole columns, for bodies that walk stretches themselves (few) and for the tiles. */
-void hk512_b32_stretch(__m512 *acc, const uint8_t *u, const float *d, const float *m,
+void hk_tile_b32_stretch__avx512(__m512 *acc, const uint8_t *u, const float *d, const float *m,
                        size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset, bool has_min);
-void hk512_k32_stretch(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
+void hk_tile_k32_stretch__avx512(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
                        const float *d, const float *dmin, struct hk512_cols x, size_t n_cols,
                        int offset, bool has_min);
-void hk512_k16_stretch(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
+void hk_tile_k16_stretch__avx512(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
                        const float *d, const float *dmin, struct hk512_cols x, size_t n_cols,
                        int offset, bool has_min);
 

@@ -7,7 +7,7 @@ static struct hk512_cols tile_avx512_skip(struct hk512_cols x, size_t c)
     return (struct hk512_cols){x.q + by, x.sums + by, x.scale + by, x.stride};
 }
 
-void hk512_b32_stretch(__m512 *acc, const uint8_t *u, const float *d, const float *m,
+void hk_tile_b32_stretch__avx512(__m512 *acc, const uint8_t *u, const float *d, const float *m,
                        size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset, bool has_min)
 {
 #define CALL_MIN(groups, width, first)                                                             \
@@ -24,7 +24,7 @@ void hk512_b32_stretch(__m512 *acc, const uint8_t *u, const float *d, const floa
 }
 
 #define TILE_K(name, sub)                                                                          \
-    void hk512_##name##_stretch(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn, \
+    void hk_tile_##name##_stretch__avx512(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn, \
                                 const float *d, const float *dmin, struct hk512_cols x,            \
                                 size_t n_cols, int offset, bool has_min)                           \
     {                                                                                              \
@@ -58,7 +58,7 @@ void hk_tile_b32__avx512(float *restrict y, size_t ldy, size_t n_rows, const voi
         for (size_t i = 0; i < 16; i++)
             acc[i] = _mm512_setzero_ps();
         for (size_t b = 0; b < n / 32; b += 8)
-            hk512_b32_stretch(acc, u + b * 512, d + b * 16, m + b * 16,
+            hk_tile_b32_stretch__avx512(acc, u + b * 512, d + b * 16, m + b * 16,
                               n / 32 - b < 8 ? n / 32 - b : 8,
                               hk512_cols_at(xc, x_stride, n, b / 8), width, info->offset,
                               info->has_min);
@@ -95,12 +95,12 @@ void hk_tile_k32__avx512(float *restrict y, size_t ldy, size_t n_rows, const voi
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
 {
-    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 8, hk512_k32_stretch);
+    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 8, hk_tile_k32_stretch__avx512);
 }
 
 void hk_tile_k16__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
 {
-    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16, hk512_k16_stretch);
+    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16, hk_tile_k16_stretch__avx512);
 }

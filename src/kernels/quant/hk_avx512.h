@@ -51,6 +51,12 @@ HB_INLINE __m512i hk512_high(__m512i x)
     return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15));
 }
 
+/* A table of 16 bytes for _mm512_shuffle_epi8. */
+HB_INLINE __m512i hk512_table(const uint8_t *table)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table));
+}
+
 /* Bits of `mask` from a, others from b. */
 HB_INLINE __m512i hk512_select(int mask, __m512i a, __m512i b)
 {
@@ -115,6 +121,44 @@ HB_INLINE __m512i hk512_sum16(const __m512i *v, size_t step)
                 _mm512_store_si512(out(4 * l_ + i_), d_[l_]);                                      \
         }                                                                                          \
     } while (0)
+
+/* The 6-bit scales and mins of Q4_K and Q5_K (hk_blocks.h), four bytes at a time. */
+HB_INLINE __m128i hk512_scales_k4(__m128i *mins, const uint8_t *s)
+{
+    uint32_t a = hk_load32(s), b = hk_load32(s + 4), c = hk_load32(s + 8);
+    uint32_t sc = (c & 0x0F0F0F0Fu) | (a >> 2 & 0x30303030u);
+    uint32_t mn = (c >> 4 & 0x0F0F0F0Fu) | (b >> 2 & 0x30303030u);
+    *mins = _mm_cvtsi64_si128((int64_t)((uint64_t)mn << 32 | (b & 0x3F3F3F3Fu)));
+    return _mm_cvtsi64_si128((int64_t)((uint64_t)sc << 32 | (a & 0x3F3F3F3Fu)));
+}
+
+/* 32 bytes twice, the upper copy's words shifted right by n. */
+HB_INLINE __m512i hk512_two_shifts(const uint8_t *p, int n)
+{
+    __m256i v = _mm256_loadu_si256((const __m256i *)p);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(v), _mm256_srli_epi16(v, n), 1);
+}
+
+/* 16 rows of 16 bytes, transposed; the first n_out (8 or 16) are stored. */
+HB_INLINE void hk512_transpose_bytes(int8_t *out, const int8_t *in, const int n_out)
+{
+    /* 4 x 4 bytes in every lane, then dwords across lanes */
+    const __m512i within = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const __m512i across =
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i v[4], d[4];
+    HK_UNROLL(4)
+    for (int g = 0; g < 4; g++) { /* lane: dword i of rows 4 g..4 g + 3, then their bytes sorted */
+        v[g] = _mm512_permutexvar_epi32(across, _mm512_load_si512(in + 64 * g));
+        v[g] = _mm512_shuffle_epi8(v[g], within);
+    }
+    /* lane i of v[g]: columns 4 i..4 i + 3, each the 4 rows of g */
+    hk512_transpose_lanes(d, v[0], v[1], v[2], v[3]);
+    HK_UNROLL(4)
+    for (int i = 0; i < n_out / 4; i++)
+        _mm512_store_si512(out + 64 * i, _mm512_permutexvar_epi32(across, d[i]));
+}
 
 HB_INLINE __m512 hk512_halves(const uint16_t *h)
 {
