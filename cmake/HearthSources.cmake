@@ -46,6 +46,7 @@ if(HEARTH_GGUF)
     src/gguf/hg_meta.c
     src/gguf/hg_types.c
     src/gguf/hg_sort.c
+    src/gguf/hg_vocab.c
     src/gguf/hg_load.c
     src/gguf/hg_rope.c
     src/gguf/hg_build.c

@@ -276,29 +276,26 @@ static hearth_status build_last_rows(struct hg_build *b, ht_id *x, hearth_error 
     return ht_graph_emit(b->g, &ht_op_rows, "rows", NULL, in, 2, x, 1, err);
 }
 
-hearth_status hg_attention(struct hg_build *b, const struct hg_attn *params, ht_id h, ht_id *x,
-                           ht_id *y, hearth_error *err)
+hearth_status hg_attention(struct hg_build *b, const struct hg_attn *params, ht_id h, bool add,
+                           ht_id *x, ht_id *y, hearth_error *err)
 {
     const struct hg_hparams *hp = &b->hp;
     const struct ht_attention attention = {
         b->layer, hp->n_heads[b->layer], hp->n_kv_heads[b->layer], (int32_t)hp->d_k, (int32_t)hp->d_v,
-        params->window, (float)hp->attn_softcap};
-    double scale = params->scale != 0 ? (double)params->scale : 1 / hb_sqrt((double)hp->d_k);
-    ht_id qkv[3];
+        params->window > 0 ? (int32_t)params->window : 0,
+        hp->attn_softcap > 0 ? (float)hp->attn_softcap : 0};
+    double scale = params->scale != 0 ? params->scale : 1 / hb_sqrt((double)hp->d_k);
+    ht_id qkv[3], a;
     HB_TRY(build_qkv(b, h, qkv, err));
     HB_TRY(build_head_norm(b, HG_T_ATTN_Q_NORM, &qkv[0], err));
     HB_TRY(build_head_norm(b, HG_T_ATTN_K_NORM, &qkv[1], err));
     HB_TRY(build_rope(b, params->rope, (float)scale, &qkv[0], err));
     HB_TRY(build_rope(b, params->rope, 1, &qkv[1], err));
-    HB_TRY(ht_emit_attention(b->g, &attention, qkv[0], qkv[1], qkv[2], y, err));
-    HB_TRY(build_last_rows(b, y, err));
-    return build_last_rows(b, x, err);
-}
-
-hearth_status hg_attn_out(struct hg_build *b, ht_id a, ht_id residual, ht_id *y, hearth_error *err)
-{
+    HB_TRY(ht_emit_attention(b->g, &attention, qkv[0], qkv[1], qkv[2], &a, err));
+    HB_TRY(build_last_rows(b, &a, err));
+    HB_TRY(build_last_rows(b, x, err));
     return build_matmul(b, "attn_output", a, &b->t[HG_T_ATTN_OUT], &b->t[HG_T_ATTN_OUT_B], 1,
-                        residual, y, err);
+                        add ? *x : HT_NONE, y, err);
 }
 
 hearth_status hg_feed_forward(struct hg_build *b, enum ht_binary_kind act, ht_id h, ht_id residual,
@@ -319,6 +316,43 @@ hearth_status hg_feed_forward(struct hg_build *b, enum ht_binary_kind act, ht_id
     HB_TRY(ht_emit_binary(b->g, act, pair[0], pair[1], &all, err));
     return build_matmul(b, "ffn_down", all, &b->t[HG_T_FFN_DOWN], &b->t[HG_T_FFN_DOWN_B], 1, residual,
                         y, err);
+}
+
+hearth_status hg_plain_layer(struct hg_build *b, const struct hg_attn *attn,
+                             enum ht_binary_kind act, ht_id *x, hearth_error *err)
+{
+    ht_id h;
+    HB_TRY(hg_norm(b, *x, HG_T_ATTN_NORM, &h, err));
+    HB_TRY(hg_attention(b, attn, h, true, x, x, err));
+    HB_TRY(hg_norm(b, *x, HG_T_FFN_NORM, &h, err));
+    return hg_feed_forward(b, act, h, *x, x, err);
+}
+
+hearth_status hg_sandwich_layer(struct hg_build *b, const struct hg_attn *attn,
+                                enum ht_binary_kind act, ht_id *x, hearth_error *err)
+{
+    ht_id h;
+    HB_TRY(hg_norm(b, *x, HG_T_ATTN_NORM, &h, err));
+    HB_TRY(hg_attention(b, attn, h, false, x, &h, err));
+    HB_TRY(hg_norm(b, h, HG_T_ATTN_POST_NORM, &h, err));
+    HB_TRY(ht_emit_binary(b->g, HT_ADD, h, *x, x, err));
+    HB_TRY(hg_norm(b, *x, HG_T_FFN_NORM, &h, err));
+    HB_TRY(hg_feed_forward(b, act, h, HT_NONE, &h, err));
+    HB_TRY(hg_norm(b, h, HG_T_FFN_POST_NORM, &h, err));
+    return ht_emit_binary(b->g, HT_ADD, h, *x, x, err);
+}
+
+hearth_status hg_plain_decoder(struct hg_build *b, enum ht_binary_kind act, hearth_error *err)
+{
+    struct hg_attn attn = {.window = b->hp.window};
+    ht_id x;
+    HB_TRY(hg_embed(b, 1, &x, err));
+    HB_TRY(hg_rope_table(b, &attn.rope, err));
+    for (int32_t i = 0; i < b->hp.n_layers; i++) {
+        HB_TRY(hg_layer(b, i, err));
+        HB_TRY(hg_plain_layer(b, &attn, act, &x, err));
+    }
+    return hg_head(b, x, err);
 }
 
 hearth_status hg_head(struct hg_build *b, ht_id x, hearth_error *err)

@@ -54,8 +54,8 @@ struct hg_build {
 /* How one layer's attention differs from the next one's. */
 struct hg_attn {
     ht_id rope;       /* table */
-    int32_t window;
-    float scale;      /* of q; 0: 1 / sqrt(d_k) */
+    int64_t window;   /* <= 0: none */
+    double scale;     /* of q; 0: 1 / sqrt(d_k) */
 };
 
 /* "<architecture>.<key>" in a buffer of HG_KEY_BYTES. */
@@ -65,6 +65,7 @@ const char *hg_arch_key(const struct hg_build *b, const char *key, char *buffer)
 /* Fill b->t with the tensors of this layer. */
 hearth_status hg_layer(struct hg_build *b, int32_t layer, hearth_error *err);
 
+/* The model's tensors, then x = embedding * scale. */
 hearth_status hg_embed(struct hg_build *b, double scale, ht_id *x, hearth_error *err);
 
 /* Table of angles for the whole step: n_rot and the file's rope scaling (none, linear, yarn, the
@@ -77,18 +78,25 @@ hearth_status hg_rope_table_plain(struct hg_build *b, double base, ht_id *table,
 hearth_status hg_norm(struct hg_build *b, ht_id x, enum hg_slot weight, ht_id *y,
                       hearth_error *err);
 
-/* Attention of the current layer without its output matrix: h is the normalised input. Has q and k
- * normalised where the layer has weights for that. In the last layer y and *x keep only the rows
- * that want logits. */
-hearth_status hg_attention(struct hg_build *b, const struct hg_attn *params, ht_id h, ht_id *x,
-                           ht_id *y, hearth_error *err);
-/* y = output matrix of a (+ bias) + residual (or HT_NONE). */
-hearth_status hg_attn_out(struct hg_build *b, ht_id a, ht_id residual, ht_id *y,
-                          hearth_error *err);
+/* Attention of the current layer with its output matrix: y = out(attention(h)) + residual, where
+ * residual is *x, or nothing if !add. q and k are normalised where the layer has weights for that. In
+ * the last layer y and *x keep only the rows that want logits. */
+hearth_status hg_attention(struct hg_build *b, const struct hg_attn *params, ht_id h, bool add,
+                           ht_id *x, ht_id *y, hearth_error *err);
 
 /* y = down(act(gate h) * up h) + residual (or HT_NONE); gate and up may be one matrix. */
 hearth_status hg_feed_forward(struct hg_build *b, enum ht_binary_kind act, ht_id h, ht_id residual,
                               ht_id *y, hearth_error *err);
+
+/* Whole layers. Plain: x += attention(norm x); x += ffn(norm x). Sandwich: x += norm(attention(norm
+ * x)); x += norm(ffn(norm x)). */
+hearth_status hg_plain_layer(struct hg_build *b, const struct hg_attn *attn,
+                             enum ht_binary_kind act, ht_id *x, hearth_error *err);
+hearth_status hg_sandwich_layer(struct hg_build *b, const struct hg_attn *attn,
+                                enum ht_binary_kind act, ht_id *x, hearth_error *err);
+
+/* A model of plain layers from embedding to logits, all with the file's rope and window. */
+hearth_status hg_plain_decoder(struct hg_build *b, enum ht_binary_kind act, hearth_error *err);
 
 /* Last norm, logits (tied where there is no output matrix), soft-cap, graph output. */
 hearth_status hg_head(struct hg_build *b, ht_id x, hearth_error *err);
