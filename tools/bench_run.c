@@ -1,0 +1,233 @@
+/* Measures one test. A prompt test evaluates n tokens from depth d in chunks of n_batch; a
+ * generation test evaluates them one by one, each the likeliest after those before it. */
+#include "bench.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bench_state {
+    const struct hc_model *m;
+    hearth_session *session;
+    struct bench_test test;
+    int32_t *ids;  /* [n]: prompt, or the tokens that the check run chose */
+    size_t n;      /* n_prompt or n_gen */
+    int32_t last;  /* what the scores after the last token choose */
+    double *step_ms; /* [reps * n] for generation, [reps] for prompts */
+    size_t n_steps;
+};
+
+/* A fixed sequence of ids that look like none of the special ones at the ends of a vocabulary. */
+static int32_t bench_token(const struct bench_state *b, size_t i)
+{
+    uint64_t x = (uint64_t)i * 6364136223846793005u + 1442695040888963407u;
+    return (int32_t)((x >> 33) % (uint64_t)b->m->info.vocab_size);
+}
+
+/* Index of the largest score; false when a score is not finite. */
+static bool bench_choose(const float *logits, size_t n, int32_t *token)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(logits[i]))
+            return false;
+        best = logits[i] > logits[best] ? i : best;
+    }
+    *token = (int32_t)best;
+    return true;
+}
+
+static int bench_fail(hearth_status status, const hearth_error *err)
+{
+    return hc_fail_status(HC_FAILED, "bench", status, err);
+}
+
+static int bench_look(struct bench_state *b, int32_t *token)
+{
+    const float *logits = hearth_session_logits(b->session, 0);
+    if (!bench_choose(logits, (size_t)b->m->info.vocab_size, token))
+        return hc_fail(HC_FAILED, "bench", "scores with NaN or infinity; finite ones are needed");
+    return HC_OK;
+}
+
+/* Evaluate ids from the session's end on; the scores of the last one are kept in the session. */
+static hearth_status bench_prompt(struct bench_state *b, const int32_t *ids, size_t n,
+                                  hearth_error *err)
+{
+    if (n > 1) {
+        hearth_status status = hearth_session_eval(b->session, ids, n - 1, NULL, err);
+        if (status != HEARTH_OK)
+            return status;
+    }
+    return hearth_session_step(b->session, &(hearth_item){ids[n - 1], 0, 1}, 1, err);
+}
+
+static int bench_fill_depth(struct bench_state *b)
+{
+    hearth_error err = {0};
+    size_t n = (size_t)b->test.n_depth;
+    hearth_session_reset(b->session);
+    if (n == 0)
+        return HC_OK;
+    int32_t *ids = malloc(n * sizeof *ids);
+    if (!ids)
+        return hc_fail(HC_LIMIT, "bench", "no memory for %zu tokens", n);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = bench_token(b, i + 1000003);
+    hearth_status status = hearth_session_eval(b->session, ids, n, NULL, &err);
+    free(ids);
+    return status == HEARTH_OK ? HC_OK : bench_fail(status, &err);
+}
+
+/* The untimed run: warms up, checks the scores, and fixes the tokens and the last choice. */
+static int bench_check(struct bench_state *b)
+{
+    hearth_error err = {0};
+    hearth_status status = HEARTH_OK;
+    int rc = HC_OK;
+    if (b->test.n_prompt) {
+        for (size_t i = 0; i < b->n; i++)
+            b->ids[i] = bench_token(b, i);
+        status = bench_prompt(b, b->ids, b->n, &err);
+        return status == HEARTH_OK ? bench_look(b, &b->last) : bench_fail(status, &err);
+    }
+    b->ids[0] = bench_token(b, 0);
+    for (size_t i = 0; rc == HC_OK && i < b->n; i++) {
+        status = hearth_session_step(b->session, &(hearth_item){b->ids[i], 0, 1}, 1, &err);
+        if (status != HEARTH_OK)
+            return bench_fail(status, &err);
+        rc = bench_look(b, i + 1 < b->n ? &b->ids[i + 1] : &b->last);
+    }
+    return rc;
+}
+
+static hearth_status bench_timed(struct bench_state *b, hearth_error *err)
+{
+    hearth_status status = HEARTH_OK;
+    uint64_t before = hc_now_ns();
+    if (b->test.n_prompt) {
+        status = bench_prompt(b, b->ids, b->n, err);
+        b->step_ms[b->n_steps++] = hc_ms_since(before);
+        return status;
+    }
+    for (size_t i = 0; status == HEARTH_OK && i < b->n; i++) {
+        status = hearth_session_step(b->session, &(hearth_item){b->ids[i], 0, 1}, 1, err);
+        uint64_t now = hc_now_ns();
+        b->step_ms[b->n_steps++] = (double)(now - before) * 1e-6;
+        before = now;
+    }
+    return status;
+}
+
+static int bench_repeat(struct bench_state *b, struct bench_row *row)
+{
+    hearth_error err = {0};
+    for (int32_t rep = 0; rep < b->test.reps; rep++) {
+        hearth_status status = hearth_seq_trim(b->session, 0, b->test.n_depth, &err);
+        int32_t token;
+        if (status != HEARTH_OK)
+            return bench_fail(status, &err);
+        uint64_t t0 = hc_now_ns();
+        status = bench_timed(b, &err);
+        uint64_t ns = hc_now_ns() - t0;
+        if (status != HEARTH_OK)
+            return bench_fail(status, &err);
+        int rc = bench_look(b, &token);
+        if (rc != HC_OK)
+            return rc;
+        if (token != b->last)
+            return hc_fail(HC_FAILED, "bench", "repetition %d chose token %d after %s; %d is right",
+                           (int)rep, (int)token, row->test, (int)b->last);
+        row->samples_ns[row->n_samples] = (double)ns;
+        row->samples_ts[row->n_samples] = (double)b->n * 1e9 / (double)ns;
+        row->samples[row->n_samples] = row->samples_ts[row->n_samples];
+        row->n_samples++;
+    }
+    return HC_OK;
+}
+
+/* ---- figures ---- */
+
+static int bench_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Nearest-rank percentile of sorted values. */
+static double bench_percentile(const double *sorted, size_t n, double p)
+{
+    size_t rank = (size_t)ceil(p / 100 * (double)n);
+    return sorted[rank ? rank - 1 : 0];
+}
+
+static double bench_mean(const double *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum / (double)n;
+}
+
+static double bench_deviation(const double *x, size_t n) /* of the sample */
+{
+    double mean = bench_mean(x, n), sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return n > 1 ? sqrt(sum / (double)(n - 1)) : 0;
+}
+
+/* Bytes read per run: the weights once per step, and the KV of all positions before each step. */
+static double bench_bytes(const struct bench_state *b, const struct hc_session *s)
+{
+    double steps = (double)b->n;
+    if (b->test.n_prompt)
+        steps = ceil(steps / (double)s->info.n_batch);
+    double mean_position = (double)b->test.n_depth + (double)b->n / 2;
+    return steps * ((double)hc_model_token_bytes(b->m) +
+                    mean_position * (double)s->info.kv_token_bytes);
+}
+
+static void bench_figures(struct bench_state *b, const struct hc_session *s, struct bench_row *row)
+{
+    row->avg_ns = (uint64_t)bench_mean(row->samples_ns, row->n_samples);
+    row->stddev_ns = (uint64_t)bench_deviation(row->samples_ns, row->n_samples);
+    row->avg_ts = bench_mean(row->samples_ts, row->n_samples);
+    row->stddev_ts = bench_deviation(row->samples_ts, row->n_samples);
+    qsort(b->step_ms, b->n_steps, sizeof *b->step_ms, bench_compare);
+    row->p50_ms = bench_percentile(b->step_ms, b->n_steps, 50);
+    row->p95_ms = bench_percentile(b->step_ms, b->n_steps, 95);
+    row->p99_ms = bench_percentile(b->step_ms, b->n_steps, 99);
+    double run_ms = row->p50_ms * (b->test.n_prompt ? 1 : (double)b->n);
+    row->gb_s = bench_bytes(b, s) / (run_ms * 1e6);
+    row->peak_rss_bytes = hc_peak_rss();
+}
+
+int bench_measure(const struct hc_model *m, struct hc_session *s, const struct bench_test *test,
+                  struct bench_row *row)
+{
+    struct bench_state b = {.m = m, .session = s->session, .test = *test};
+    b.n = (size_t)(test->n_prompt ? test->n_prompt : test->n_gen);
+    b.ids = malloc(b.n * sizeof *b.ids);
+    b.step_ms = malloc(b.n * (size_t)test->reps * sizeof *b.step_ms);
+    int rc = b.ids && b.step_ms ? HC_OK
+                                : hc_fail(HC_LIMIT, "bench", "no memory for %zu tokens", b.n);
+    if (rc == HC_OK)
+        rc = bench_fill_depth(&b);
+    if (rc == HC_OK)
+        rc = bench_check(&b);
+    if (rc == HC_OK) {
+        struct bench_cpu_time t0 = bench_cpu_time();
+        uint64_t start = hc_now_ns();
+        rc = bench_repeat(&b, row);
+        struct bench_cpu_time t1 = bench_cpu_time();
+        double seconds = (double)(hc_now_ns() - start) * 1e-9;
+        double foreign = (t1.machine - t0.machine) - (t1.own - t0.own);
+        /* The system counts CPU time in ticks of 10 ms: nothing to say about less than a second. */
+        row->foreign_cpus = seconds < 1 ? NAN : foreign > 0 ? foreign / seconds : 0;
+    }
+    if (rc == HC_OK)
+        bench_figures(&b, s, row);
+    free(b.ids);
+    free(b.step_ms);
+    return rc;
+}
