@@ -66,4 +66,5 @@ need_build_tools() {
     need ninja-build have_command ninja
     need gcc have_c_compiler
     need libc6-dev have_header stdio.h
+    need libutf8proc-dev have_header utf8proc.h
 }

@@ -21,7 +21,6 @@ need_build_tools
 need pkg-config have_command pkg-config
 need libcmocka-dev have_pkg cmocka
 want python3 have_command python3
-want libutf8proc-dev have_pkg libutf8proc
 want g++ have_cxx_compiler
 if [ "$(uname -m)" != aarch64 ]; then
     want gcc-aarch64-linux-gnu have_command aarch64-linux-gnu-gcc
