@@ -51,6 +51,7 @@ if(HEARTH_GGUF)
     src/gguf/hg_rope.c
     src/gguf/hg_build.c
     src/base/hb_math.c
+    src/runtime/load_gguf.c
     ${hearth_archs})
 endif()
 

@@ -4,6 +4,9 @@
 #include <string.h>
 
 static const struct hr_loader *const model_loaders[] = {
+#if HEARTH_WITH_GGUF
+    &hr_loader_gguf,
+#endif
     NULL,
 };
 

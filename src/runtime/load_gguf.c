@@ -1,0 +1,86 @@
+/* The gguf room as a loader of the runtime: a vocabulary, and unless only that is wanted, a graph. */
+#include "runtime/hr_model.h"
+#include "gguf/hg_lm.h"
+#include "gguf/hg_vocab.h"
+
+static hearth_status load_gguf_tokenizer(struct hearth_model *m, const struct hg_file *file,
+                                         hearth_error *err)
+{
+    struct hg_vocab vocab;
+    HB_TRY(hg_vocab_config(file, &m->arena, &vocab, err));
+    if (!vocab.present)
+        return HEARTH_OK;
+    HB_TRY(hv_tokenizer_create(&m->arena, &vocab.config, &m->tokenizer, err));
+    m->info.vocab_size = (int32_t)hv_vocab_size(m->tokenizer);
+    return HEARTH_OK;
+}
+
+static hearth_status load_gguf_open(struct hearth_model *m, const hearth_bytes *files,
+                                    size_t n_files, uint32_t flags, hearth_error *err)
+{
+    struct hg_file *file;
+    struct hg_facts facts;
+    HB_TRY(HB_ARENA_NEW(&m->arena, struct hg_file, 1, &file, err));
+    HB_TRY(hg_open(files, n_files, &m->arena, file, err));
+    HB_TRY(hg_facts(file, &m->arena, &facts, err));
+    m->file = file;
+    m->info.architecture = facts.architecture;
+    m->info.name = facts.name;
+    m->info.file_type = facts.file_type;
+    m->info.n_params = facts.n_params;
+    m->info.weight_bytes = facts.weight_bytes;
+    HB_TRY(load_gguf_tokenizer(m, file, err));
+    if (flags & HEARTH_MODEL_VOCAB_ONLY) {
+        m->info.kind = HEARTH_MODEL_VOCAB;
+        return HEARTH_OK;
+    }
+    HB_TRY(hg_load_lm(file, &m->arena, &m->lm, err));
+    m->info.kind = HEARTH_MODEL_GENERATIVE;
+    m->info.vocab_size = m->lm.n_vocab; /* rows of logits: some may have no token */
+    m->info.n_ctx_train = m->lm.n_ctx_train;
+    m->info.n_layers = m->lm.n_layers;
+    m->info.n_embd = m->lm.n_embd;
+    m->info.n_heads = m->lm.n_heads;
+    m->info.n_kv_heads = m->lm.n_kv_heads;
+    return HEARTH_OK;
+}
+
+static size_t load_gguf_tensor_count(const struct hearth_model *m)
+{
+    return ((const struct hg_file *)m->file)->n_tensors;
+}
+
+static void load_gguf_tensor(const struct hearth_model *m, size_t i, hearth_tensor_info *info)
+{
+    const struct hg_tensor *t = &((const struct hg_file *)m->file)->tensors[i];
+    info->name = t->name;
+    info->type = hk_qtype_info[t->type].name;
+    info->rank = t->rank;
+    info->bytes = t->bytes;
+    for (int j = 0; j < t->rank; j++)
+        info->dim[j] = t->dim[j];
+}
+
+static size_t load_gguf_meta_count(const struct hearth_model *m)
+{
+    return ((const struct hg_file *)m->file)->meta.n;
+}
+
+static void load_gguf_meta(const struct hearth_model *m, size_t i, const char **key, char *text,
+                           size_t size)
+{
+    const struct hg_meta *meta = &((const struct hg_file *)m->file)->meta.at[i];
+    *key = meta->key;
+    hg_meta_print(meta, text, size);
+}
+
+const struct hr_loader hr_loader_gguf = {
+    .name = "gguf",
+    .off_flag = HEARTH_MODEL_NO_GGUF,
+    .probe = hg_is_gguf,
+    .open = load_gguf_open,
+    .tensor_count = load_gguf_tensor_count,
+    .tensor = load_gguf_tensor,
+    .meta_count = load_gguf_meta_count,
+    .meta = load_gguf_meta,
+};
