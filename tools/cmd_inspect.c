@@ -185,6 +185,7 @@ static void inspect_json_plan(struct hj *j, const struct hc_model *m, const stru
 
 /* ---- where the time goes ---- */
 
+/* What ran since the last call. */
 static void inspect_ops(struct hj *j, struct hc_session *hs, const char *phase)
 {
     if (j)
@@ -193,8 +194,10 @@ static void inspect_ops(struct hj *j, struct hc_session *hs, const char *phase)
         printf("\n%s\n  %-28s %8s %10s %8s %8s\n", phase, "op", "calls", "ms", "GB/s", "GMAC/s");
     for (size_t i = 0;; i++) {
         hearth_profile_row row = {.struct_size = sizeof row};
-        if (hearth_session_profile(hs->session, i, 0, &row, NULL) != HEARTH_OK)
+        if (hearth_session_profile(hs->session, i, 1, &row, NULL) != HEARTH_OK)
             break;
+        if (row.calls == 0)
+            continue;
         double ns = row.ns ? (double)row.ns : 1;
         if (j) {
             hj_open(j, NULL, '{');
@@ -217,7 +220,6 @@ static void inspect_ops(struct hj *j, struct hc_session *hs, const char *phase)
 static int inspect_profile(struct hj *j, const struct hc_model *m, struct hc_session *hs, int32_t n)
 {
     hearth_error err = {0};
-    hearth_profile_row row = {.struct_size = sizeof row};
     int32_t steps = hs->info.n_ctx - n < 16 ? hs->info.n_ctx - n : 16;
     int32_t *ids = malloc((size_t)n * sizeof *ids);
     if (!ids)
@@ -227,7 +229,6 @@ static int inspect_profile(struct hj *j, const struct hc_model *m, struct hc_ses
     hearth_status status = hearth_session_eval(hs->session, ids, (size_t)n, NULL, &err);
     if (status == HEARTH_OK)
         inspect_ops(j, hs, "prompt_ops");
-    hearth_session_profile(hs->session, 0, 1, &row, NULL);
     for (int32_t i = 0; status == HEARTH_OK && i < steps; i++)
         status = hearth_session_step(hs->session, &(hearth_item){ids[0], 0, 1}, 1, &err);
     if (status == HEARTH_OK)

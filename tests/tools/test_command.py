@@ -1,0 +1,356 @@
+"""The hearth command from end to end, on the smallest model of fixtures/.
+
+    test_command.py PROGRAM [ARGUMENT...]    the command, perhaps behind an emulator
+"""
+import csv
+import io
+import json
+import os
+import pathlib
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODEL = str(ROOT / "fixtures/models/books-draft-6m-q8_0.gguf")
+PROGRAM = sys.argv[1:]
+PROMPT = "It was a dark and stormy night, and the old house"
+LATER = ("chat", "classify", "embed", "infer", "conformance", "quantize", "serve", "client")
+COMMANDS = ("generate", "tokenize", "perplexity", "inspect", "bench")
+
+
+def run(*args, **kwargs):
+    return subprocess.run([*PROGRAM, *map(str, args)], capture_output=True, timeout=300,
+                          stdin=subprocess.DEVNULL, **kwargs)
+
+
+def generate(*args):
+    """The object of generate --json, greedy."""
+    r = run("generate", "-m", MODEL, "--temp", 0, "--json", *args)
+    assert r.returncode == 0, r.stderr
+    return json.loads(r.stdout)
+
+
+class Base(unittest.TestCase):
+    def assert_refused(self, status, pattern, *args):
+        """Exit status, nothing on stdout, one line on stderr that matches."""
+        r = run(*args)
+        text = r.stderr.decode()
+        self.assertEqual((r.returncode, r.stdout), (status, b""), (args, text))
+        self.assertRegex(text, r"\Ahearth: [^\n]+: [^\n]+\n\Z", args)
+        self.assertRegex(text, pattern, args)
+
+
+class Help(Base):
+    def test_every_command_prints_its_options(self):
+        text = run("-h").stdout.decode()
+        for name in COMMANDS:
+            self.assertIn(f"  {name} ", text)
+            r = run(name, "-h")
+            self.assertEqual((r.returncode, r.stderr), (0, b""))
+            self.assertIn("-m FILE", r.stdout.decode())
+
+    def test_commands_that_are_not_there_yet_say_so(self):
+        text = run("-h").stdout.decode()
+        for name in LATER:
+            self.assertIn(f"  {name} ", text)
+            self.assert_refused(2, rf"hearth: {name}: not in this build", name)
+
+    def test_version(self):
+        self.assertRegex(run("--version").stdout.decode(), r"\Ahearth \d+\.\d+\.\d+\n\Z")
+
+
+class Usage(Base):
+    def test_wrong_command_lines_are_one_line_and_exit_2(self):
+        g = ("generate", "-m", MODEL, "-p", "x")
+        rows = [
+            ((), "command: none given"),
+            (("generat",), "generat: no command"),
+            (("generate",), "-m: not given"),
+            (("generate", "-m"), "-m: nothing follows"),
+            (("generate", "-m", MODEL), "-p: not given"),
+            ((*g, "-f", "x"), "-p and -f"),
+            ((*g, "--frobnicate"), "--frobnicate: no option of generate"),
+            ((*g, "positional"), "positional: no option"),
+            ((*g, "-n", "many"), "-n: many; a whole number"),
+            ((*g, "-n", "-2"), "-n: -2"),
+            ((*g, "-n", "99999999999999999999"), "-n: 9999"),
+            ((*g, "-c", "0"), "-c: 0"),
+            ((*g, "--temp", "hot"), "--temp: hot"),
+            ((*g, "--temp", "nan"), "--temp: nan"),
+            ((*g, "--top-p", "1.5"), "--top-p: 1.5"),
+            ((*g, "-s", "-1"), "-s: -1"),
+            ((*g, "--cpu-mask", "3-1"), "--cpu-mask: 3-1"),
+            ((*g, "--cpu-mask", "0x0"), "--cpu-mask: 0x0"),
+            ((*g, "--memory-limit", "2X"), "--memory-limit: 2X"),
+            ((*g, "--level", "sse9"), "--level: sse9; this machine runs scalar"),
+            ((*g, "--ctk", "q9_9"), "q9_9"),
+            ((*g, "--draft", "d.gguf"), "--draft: not in this build"),
+            ((*g, "--lookup"), "--lookup: not in this build"),
+            ((*g, "--template", "chatml"), "--template: not in this build"),
+            ((*g, "--weights", "bf16"), "--weights: not in this build"),
+            ((*g, *["--stop", "a"] * 17), "--stop: given more than 16"),
+            ((*g[:-1], ""), "-p: no tokens"),
+            ((*g, "a\nb"), r"a\\nb: no option"),
+            (("tokenize", "-m", MODEL, "-p", "x", "--inputs", "y"), "--inputs: given with"),
+            (("perplexity", "-m", MODEL), "-f: not given"),
+            (("perplexity", "-m", MODEL, "--tokens", "x", "--token-width", "24"), "16 and 32"),
+            (("bench", "-m", MODEL, "-o", "xml"), "-o: xml; md, csv"),
+            (("bench", "-m", MODEL, "-t", "1,x"), "-t: x"),
+            (("inspect", "-m", MODEL, "-c", "64", "--profile", "64"), "--profile: 64"),
+        ]
+        for args, pattern in rows:
+            with self.subTest(args=args):
+                self.assert_refused(2, pattern, *args)
+
+
+class Files(Base):
+    def test_refused_files_are_one_line_and_exit_3(self):
+        whole = pathlib.Path(MODEL).read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            os.mkfifo(folder / "fifo")
+            rows = {
+                "missing.gguf": None, "": None, "fifo": None,
+                "empty.gguf": b"", "short.gguf": b"GGUF", "zeros.gguf": bytes(4096),
+                "text.gguf": b"not a model\n" * 100, "line\nbreak.gguf": b"nothing",
+                "version.gguf": whole[:4] + struct.pack("<I", 99) + whole[8:4096],
+                "metadata.gguf": whole[:1000], "tensors.gguf": whole[:-100000],
+            }
+            for name, content in rows.items():
+                if content is not None:
+                    (folder / name).write_bytes(content)
+                for command in (("generate", "-p", "x"), ("inspect",), ("bench",)):
+                    with self.subTest(file=name, command=command):
+                        self.assert_refused(3, "hearth: .*: ", command[0], "-m", folder / name,
+                                            *command[1:])
+
+    def test_texts_that_cannot_be_read(self):
+        for name in ("/nonexistent/text", "/"):
+            self.assert_refused(3, f"hearth: {name}: ", "tokenize", "-m", MODEL, "-f", name)
+
+    def test_a_later_part_of_a_split_model_names_the_first(self):
+        self.assert_refused(2, "part 2 of a split model", "generate", "-p", "x",
+                            "-m", "x-00002-of-00003.gguf")
+        self.assert_refused(3, "x-00001-of-00003.gguf", "generate", "-p", "x",
+                            "-m", "x-00001-of-00003.gguf")
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "wb") as full:
+            r = subprocess.run([*PROGRAM, "tokenize", "-m", MODEL, "-p", "x"], stdout=full,
+                               stderr=subprocess.PIPE, timeout=300)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn(b"standard output: cannot be written", r.stderr)
+
+
+class Limits(Base):
+    def test_memory_limit(self):
+        self.assert_refused(4, "accepted|allowed|limit", "generate", "-m", MODEL, "-p", "x",
+                            "--memory-limit", "1M")
+        size = os.path.getsize(MODEL)
+        self.assert_refused(4, ".", "generate", "-m", MODEL, "-p", "x",
+                            "--memory-limit", size + 100000)
+        d = generate("-p", "x", "-n", 1, "--memory-limit", "1G")
+        self.assertEqual(len(d["tokens"]), 1)
+
+    def test_a_prompt_longer_than_the_context(self):
+        self.assert_refused(4, "prompt: ", "generate", "-m", MODEL, "-p", PROMPT * 4, "-c", 16)
+
+
+class Generate(Base):
+    def test_object(self):
+        d = generate("-p", PROMPT, "-n", 8, "--ignore-eos")
+        self.assertEqual(list(d), ["text", "prompt_tokens", "tokens", "finish_reason", "timings",
+                                   "speculative", "memory"])
+        self.assertEqual(len(d["tokens"]), 8)
+        self.assertEqual(d["finish_reason"], "length")
+        self.assertEqual(list(d["timings"]),
+                         ["prompt_n", "prompt_ms", "predicted_n", "predicted_ms"])
+        self.assertEqual(d["timings"]["prompt_n"], len(d["prompt_tokens"]))
+        self.assertEqual(d["timings"]["predicted_n"], 8)
+        self.assertEqual(list(d["speculative"]), ["drafted", "accepted", "passes"])
+        self.assertEqual(list(d["memory"]),
+                         ["model_bytes", "kv_bytes", "planned_bytes", "peak_rss_bytes"])
+        self.assertGreater(d["memory"]["planned_bytes"],
+                           d["memory"]["model_bytes"] + d["memory"]["kv_bytes"])
+        self.assertGreaterEqual(d["memory"]["model_bytes"], os.path.getsize(MODEL))
+
+    def test_streamed_text_is_the_objects_text(self):
+        d = generate("-p", PROMPT, "-n", 24, "--ignore-eos")
+        r = run("generate", "-m", MODEL, "-p", PROMPT, "-n", 24, "--temp", 0, "--ignore-eos")
+        self.assertEqual(r.stdout.decode(), d["text"])
+        self.assertIn(b"24 tokens", r.stderr)
+
+    def test_prompt_from_file_and_standard_input(self):
+        want = generate("-p", PROMPT, "-n", 4)["tokens"]
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write(PROMPT)
+            f.flush()
+            self.assertEqual(generate("-f", f.name, "-n", 4)["tokens"], want)
+        r = subprocess.run([*PROGRAM, "generate", "-m", MODEL, "-f", "-", "-n", "4", "--temp", "0",
+                            "--json"], input=PROMPT.encode(), capture_output=True, timeout=300)
+        self.assertEqual(json.loads(r.stdout)["tokens"], want)
+
+    def test_a_seed_repeats_and_is_printed_when_random(self):
+        a = run("generate", "-m", MODEL, "-p", PROMPT, "-n", 16)
+        seed = re.search(rb"seed (\d+)", a.stderr)[1].decode()
+        b = run("generate", "-m", MODEL, "-p", PROMPT, "-n", 16, "-s", seed)
+        self.assertEqual(a.stdout, b.stdout)
+        self.assertNotIn(b"seed", b.stderr)
+
+    def test_a_stop_string_ends_the_text_before_it(self):
+        whole = generate("-p", PROMPT, "-n", 24, "--ignore-eos")["text"]
+        word = whole.split()[3]
+        d = generate("-p", PROMPT, "-n", 24, "--ignore-eos", "--stop", "never-there", "--stop",
+                     word)
+        self.assertEqual(d["finish_reason"], "stop")
+        self.assertEqual(d["text"], whole[:whole.index(word)])
+
+    def test_nothing_and_everything(self):
+        self.assertEqual(generate("-p", PROMPT, "-n", 0)["tokens"], [])
+        d = generate("-p", PROMPT, "-n", -1, "-c", 32, "--ignore-eos")
+        self.assertEqual(len(d["prompt_tokens"]) + len(d["tokens"]) in (32, 33), True, d)
+
+    def test_map_levels_and_masks_do_not_change_the_text(self):
+        want = generate("-p", PROMPT, "-n", 8)["tokens"]
+        for args in (["--no-mmap"], ["--level", "scalar"], ["--cpu-mask", "0"], ["-t", "1"],
+                     ["-b", "3"]):
+            self.assertEqual(generate("-p", PROMPT, "-n", 8, *args)["tokens"], want, args)
+
+    def test_ctrl_c_stops_with_one_line(self):
+        p = subprocess.Popen([*PROGRAM, "generate", "-m", MODEL, "-p", PROMPT, "-n", "-1",
+                              "--ignore-eos", "--temp", "0", "-t", "1"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        self.assertNotEqual(p.stdout.read(8), b"")
+        p.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        _, err = p.communicate(timeout=60)
+        self.assertLess(time.monotonic() - start, 10)
+        if p.returncode != 0:  # the text may have been complete already
+            self.assertEqual(p.returncode, 1)
+            self.assertIn(b"stopped by Ctrl-C", err.splitlines()[-1])
+
+
+class Tokenize(Base):
+    def ids(self, *args):
+        r = run("tokenize", "-m", MODEL, *args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return [json.loads(line) for line in r.stdout.decode().splitlines()]
+
+    def test_one_text_is_one_line(self):
+        self.assertEqual(self.ids("-p", PROMPT, "--no-bos"),
+                         [[960, 330, 261, 1277, 288, 16379, 963, 14, 288, 263, 751, 962]])
+        self.assertEqual(self.ids("-p", "", "--no-bos"), [[]])
+
+    def test_a_file_is_one_text(self):
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(b"one\ntwo\n")
+            f.flush()
+            self.assertEqual(self.ids("-f", f.name), self.ids("-p", "one\ntwo\n"))
+
+    def test_inputs_are_separated_by_marker_lines(self):
+        mark = "__ggml_vocab_test__\n"
+        texts = ["one", "", " ", "\n", "two\nlines\n", "in __ggml_vocab_test__ a line", "last"]
+        rows = [(mark.join(t + "\n" for t in texts) + mark, texts),
+                (mark.join(t + "\n" for t in texts), texts), (mark, [""]), ("", [])]
+        for content, want in rows:
+            with self.subTest(content=content), tempfile.NamedTemporaryFile("w") as f:
+                f.write(content)
+                f.flush()
+                self.assertEqual(self.ids("--inputs", f.name, "--no-bos"),
+                                 [self.ids("-p", t, "--no-bos")[0] for t in want])
+
+
+class Perplexity(Base):
+    def ppl(self, *args):
+        r = run("perplexity", "-m", MODEL, "--json", *args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        d = json.loads(r.stdout)
+        self.assertEqual(list(d), ["ppl", "nll", "n"])
+        return d
+
+    def test_widths_chunks_and_the_text_agree(self):
+        text = (PROMPT + " stood on the hill. ") * 12
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "text").write_text(text)
+            r = run("tokenize", "-m", MODEL, "-f", folder / "text", "--no-bos")
+            ids = json.loads(r.stdout)
+            (folder / "u16").write_bytes(struct.pack(f"<{len(ids)}H", *ids))
+            (folder / "u32").write_bytes(struct.pack(f"<{len(ids)}I", *ids))
+            (folder / "high").write_bytes(struct.pack("<2H", 65535, 1))
+            (folder / "odd").write_bytes(b"abc")
+            a = self.ppl("-f", folder / "text", "-c", 64)
+            self.assertEqual(a["n"], len(ids) // 64 * 63)
+            for args in (["--tokens", folder / "u16"], ["-f", folder / "text", "-b", 7],
+                         ["--tokens", folder / "u32", "--token-width", 32]):
+                self.assertEqual(self.ppl("-c", 64, *args), a, args)
+            for name, pattern in (("high", "id 65535 at place 0"), ("odd", "3 bytes")):
+                self.assert_refused(3, pattern, "perplexity", "-m", MODEL, "--tokens",
+                                    folder / name, "-c", 2)
+            self.assert_refused(2, "at least one window", "perplexity", "-m", MODEL, "-f",
+                                folder / "text", "-c", 1024)
+
+
+class Inspect(Base):
+    def test_object(self):
+        r = run("inspect", "-m", MODEL, "-c", 256, "--profile", 16, "--json")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        d = json.loads(r.stdout)
+        self.assertEqual((d["architecture"], d["vocab_size"], d["n_layers"], d["runs"]),
+                         ("llama", 16384, 3, True))
+        self.assertEqual(sum(t["bytes"] for t in d["tensors"]), d["weight_bytes"])
+        self.assertIn([16384, 256], [t["shape"] for t in d["tensors"]])
+        self.assertEqual(sum(t["tensors"] for t in d["types"].values()), len(d["tensors"]))
+        self.assertEqual(d["plan"]["n_ctx"], 256)
+        self.assertEqual(d["metadata"]["general.architecture"], "llama")
+        self.assertTrue(all(d[k] and all(row["calls"] > 0 for row in d[k])
+                            for k in ("prompt_ops", "token_ops")))
+
+    def test_the_plan_follows_the_context(self):
+        def plan(ctx):
+            return json.loads(run("inspect", "-m", MODEL, "-c", ctx, "--json").stdout)["plan"]
+        a, b = plan(256), plan(512)
+        self.assertEqual(b["kv_bytes"] - a["kv_bytes"], 256 * a["kv_token_bytes"])
+
+    def test_text(self):
+        text = run("inspect", "-m", MODEL).stdout.decode()
+        for part in ("metadata", "tensors", "types", "memory plan", "token_embd.weight"):
+            self.assertIn(part, text)
+
+
+class Bench(Base):
+    def out(self, form):
+        r = run("bench", "-m", MODEL, "-p", 8, "-n", 4, "-d", "0,8", "-t", 1, "-r", 2, "-o", form)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout.decode()
+
+    def test_five_formats_of_the_same_rows(self):
+        names = ["pp8", "tg4", "pp8 @ d8", "tg4 @ d8"]
+        rows = json.loads(self.out("json"))
+        self.assertEqual([r["test"] for r in rows], names)
+        for key in ("model_filename", "model_size", "n_threads", "type_k", "type_v", "n_prompt",
+                    "n_gen", "n_depth", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts", "samples",
+                    "samples_ns", "samples_ts", "p50_ms", "p95_ms", "p99_ms", "gb_s",
+                    "bandwidth_share", "peak_rss_bytes", "build_commit"):
+            self.assertIn(key, rows[0])
+        self.assertEqual([len(r["samples"]) for r in rows], [2] * 4)
+        self.assertEqual([json.loads(x)["test"] for x in self.out("jsonl").splitlines()], names)
+        self.assertEqual([r["test"] for r in csv.DictReader(io.StringIO(self.out("csv")))], names)
+        self.assertEqual([x.split(" | ")[5] for x in self.out("md").splitlines()[2:]], names)
+        try:
+            import sqlite3
+        except ImportError:
+            return
+        with sqlite3.connect(":memory:") as db:
+            db.executescript(self.out("sql"))
+            self.assertEqual([x for (x,) in db.execute("SELECT test FROM test")], names)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]], verbosity=1)
