@@ -14,6 +14,11 @@
 #define HB_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define HB_MAYBE_UNUSED __attribute__((unused))
 #define HB_PREFETCH(p)  __builtin_prefetch((p), 0, 3)
+#if defined(__clang__)
+#define HB_UNROLL _Pragma("unroll")
+#else
+#define HB_UNROLL _Pragma("GCC unroll 32")
+#endif
 #else
 #define HB_INLINE static inline
 #define HB_NOINLINE
@@ -22,6 +27,7 @@
 #define HB_PRINTF(f, a)
 #define HB_MAYBE_UNUSED
 #define HB_PREFETCH(p) ((void)(p))
+#define HB_UNROLL      /* before a loop with a constant count: unroll it fully */
 #endif
 
 #define HB_ALIGNAS(n)  _Alignas(n)

@@ -7,6 +7,7 @@
 #include "kernels/hk_bodies.h"
 #include "kernels/hk_math.h"
 
+/* The maximum of -0 and +0 would depend on their order: + 0 makes it +0. */
 static float attn_scalar_max(float *restrict s, size_t lo, size_t hi, float softcap, float m)
 {
     for (size_t p = lo; p < hi; p++) {
@@ -14,7 +15,7 @@ static float attn_scalar_max(float *restrict s, size_t lo, size_t hi, float soft
             s[p] = softcap * hk_tanh(s[p] / softcap);
         m = s[p] > m ? s[p] : m;
     }
-    return m;
+    return m + 0.0f;
 }
 
 void hk_attn_softmax__scalar(float *restrict s, size_t n_q, const uint8_t *restrict lo,

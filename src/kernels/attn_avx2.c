@@ -1,0 +1,25 @@
+/* Attention and the KV cache at avx2: the templates over its vectors. */
+#include "kernels/hk_vec_avx2.h"
+#include "kernels/hk_math_vec.h"
+#include "kernels/kv_vec.h"
+
+#include "kernels/attn_vec_tmpl.c"
+
+#define KV_NAME         f32
+#define KV_ELEM         float
+#define KV_LOAD(p)      hk_v_load(p)
+#define KV_LOAD_N(p, n) hk_v_load_n(p, n)
+#define KV_WIDEN        0
+#include "kernels/kv_vec_tmpl.c"
+
+#define KV_NAME         f16
+#define KV_ELEM         uint16_t
+#define KV_LOAD(p)      hk_v_load_f16(p)
+#define KV_LOAD_N(p, n) hk_v_load_f16_n(p, n)
+#define KV_WIDEN        1
+#include "kernels/kv_vec_tmpl.c"
+
+void hk_kv_put_v_f16__avx2(void *restrict page, size_t slot, const float *restrict x, size_t d)
+{
+    hk_f32_to_f16__avx2((uint16_t *)page + slot * d, x, d);
+}
