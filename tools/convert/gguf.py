@@ -1,0 +1,107 @@
+"""Writing GGUF version 3: metadata, tensor records, then data converted one tensor at a time."""
+import struct
+
+import numpy as np
+
+ALIGN = 32
+U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+TENSOR_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8}
+
+
+def _text(s):
+    b = s.encode("utf-8") if isinstance(s, str) else s
+    return struct.pack("<Q", len(b)) + b
+
+
+def _array(elem_type, body, n):
+    return struct.pack("<IIQ", ARRAY, elem_type, n) + body
+
+
+def encode(value, kind=None):
+    """A metadata value with its type in front. bool, int (u32), float (f32), str, or a list of one of
+    them; kind "i32" for lists of signed numbers."""
+    if isinstance(value, bool):
+        return struct.pack("<IB", BOOL, value)
+    if isinstance(value, int):
+        return struct.pack("<II", U32, value)
+    if isinstance(value, float):
+        return struct.pack("<If", F32, value)
+    if isinstance(value, (str, bytes)):
+        return struct.pack("<I", STRING) + _text(value)
+    first = value[0]
+    if isinstance(first, bool):
+        return _array(BOOL, bytes(value), len(value))
+    if isinstance(first, int):
+        t, code = (I32, "i") if kind == "i32" else (U32, "I")
+        return _array(t, struct.pack(f"<{len(value)}{code}", *value), len(value))
+    if isinstance(first, float):
+        return _array(F32, struct.pack(f"<{len(value)}f", *value), len(value))
+    return _array(STRING, b"".join(map(_text, value)), len(value))
+
+
+def to_bf16(x):
+    """Round to nearest even; NaN stays NaN."""
+    u = x.astype("<f4").view("<u4")
+    rounded = ((u + 0x7FFF + ((u >> 16) & 1)) >> 16).astype("<u2")
+    return np.where(np.isnan(x), ((u >> 16) | 64).astype("<u2"), rounded)
+
+
+def to_q8_0(x):
+    """Blocks of 32: f16 scale = max|x| / 127, then int8 = x / scale, halves away from zero."""
+    blocks = x.reshape(-1, 32)
+    d = (np.abs(blocks).max(axis=1) / np.float32(127)).astype(np.float32)
+    inverse = np.where(d > 0, np.float32(1) / np.where(d > 0, d, 1), 0).astype(np.float32)
+    v = blocks * inverse[:, None]
+    q = (np.sign(v) * np.floor(np.abs(v) + np.float32(0.5))).astype(np.int8)
+    out = np.zeros(len(blocks), dtype=[("d", "<f2"), ("q", "i1", 32)])
+    out["d"], out["q"] = d.astype("<f2"), q
+    return out
+
+
+def n_bytes(kind, shape):
+    n = int(np.prod(shape))
+    return {"f32": 4 * n, "f16": 2 * n, "bf16": 2 * n, "q8_0": n // 32 * 34}[kind]
+
+
+def to_bytes(kind, x):
+    x = np.ascontiguousarray(x, dtype="<f4")
+    if kind == "f32":
+        return x.tobytes()
+    if kind == "f16":
+        return x.astype("<f2").tobytes()
+    return (to_bf16(x) if kind == "bf16" else to_q8_0(x)).tobytes()
+
+
+def choose(outtype, shape):
+    """The type of one tensor: vectors stay f32, rows that are no whole number of blocks f16."""
+    if len(shape) == 1:
+        return "f32"
+    if outtype == "q8_0" and shape[-1] % 32:
+        return "f16"
+    return outtype
+
+
+def write(path, meta, tensors, outtype):
+    """meta: {key: value}, a value may be (value, kind). tensors: [(name, shape, load)] where load()
+    gives the float32 array."""
+    kinds, offset = [], 0
+    with open(path, "wb") as f:
+        f.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(meta)))
+        for key, value in meta.items():
+            value, kind = value if isinstance(value, tuple) else (value, None)
+            f.write(_text(key) + encode(value, kind))
+        for name, shape, _ in tensors:
+            kind = choose(outtype, shape)
+            kinds.append(kind)
+            f.write(_text(name) + struct.pack("<I", len(shape)))
+            f.write(struct.pack(f"<{len(shape)}Q", *reversed(shape)))
+            f.write(struct.pack("<IQ", TENSOR_TYPES[kind], offset))
+            offset += -(-n_bytes(kind, shape) // ALIGN) * ALIGN
+        f.write(bytes(-f.tell() % ALIGN))
+        for (name, shape, load), kind in zip(tensors, kinds):
+            x = load()
+            if tuple(x.shape) != tuple(shape):
+                raise SystemExit(f"{name}: shape {x.shape}; {shape} was announced")
+            data = to_bytes(kind, x)
+            f.write(data + bytes(-len(data) % ALIGN))
+    return dict(zip((t[0] for t in tensors), kinds))
