@@ -44,10 +44,13 @@ static int32_t wpm_longest(const struct hv_tokenizer *tok, const struct wpm_word
     uint32_t hash = hv_hash_bytes(0, mark.bytes, mark.len);
     int32_t found = -1;
     size_t len = 0;
+    /* a U+2581 of the text inside a word is not the mark of a word's start */
+    if (tok->wpm_style == HV_WPM_WORD_START && first > 0 && w->ends[first] == 3 &&
+        memcmp(w->bytes + begin, "\xE2\x96\x81", 3) == 0)
+        return -1;
     for (size_t i = first; i < w->chars && mark.len + len < tok->max_len; i++) {
         hash = hv_hash_bytes(hash, w->bytes + begin + len, w->ends[i]);
         len += w->ends[i];
-        /* two halves: an empty mark stands first, its bytes are never read */
         int32_t id = hv_vocab_find(tok, hash, mark.bytes, mark.len, w->bytes + begin, len);
         if (id >= 0 && !(tok->attr[id] & HV_ATTR_INERT)) {
             found = id;
