@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Writes the tables of the documents from the .def lists that the code is built from.
+
+    tools/gen_tables.py            rewrite the tables
+    tools/gen_tables.py --check    only say which are out of date; exit status 1 if one is
+
+A table stands between <!-- table NAME --> and <!-- end of table --> in README.md or docs/*.md.
+"""
+import argparse
+import collections
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def rows(path, macro):
+    """The arguments of each row macro(...) of a list; quotes are taken off texts."""
+    source = re.sub(r"/\*.*?\*/", "", (ROOT / path).read_text(), flags=re.S)
+    for match in re.finditer(rf"^{macro}\((.*)\)\s*$", source, flags=re.M):
+        parts = re.findall(r'\s*("(?:\\.|[^"\\])*"|(?:[^,()]|\([^()]*\))+)\s*(?:,|$)', match[1])
+        yield [p.strip().strip('"') for p in parts]
+
+
+def table(*columns, lines):
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "---|" * len(columns)
+    for line in lines:
+        yield "| " + " | ".join(map(str, line)) + " |"
+
+
+def architectures():
+    return table("`general.architecture`", "models",
+                 lines=[(f"`{name}`", text) for name, text in rows("src/gguf/archs.def", "HG_ARCH")])
+
+
+def weights():
+    def line(row):
+        name, elements, size = row[1], int(row[3]), int(row[4])
+        return f"`{name}`", elements, size, f"{size * 8 / elements:.4g}"
+    return table("type", "elements in a block", "bytes", "bits per weight",
+                 lines=[line(r) for r in rows("src/kernels/qtypes.def", "HK_QTYPE")
+                        if r[5] != "PLAIN"])
+
+
+def caches():
+    return table("type of the KV cache (`--ctk`, `--ctv`)",
+                 lines=[(f"`{name}`",) for _, name in rows("src/kernels/kvtypes.def", "HK_KVTYPE")])
+
+
+FEATURES = {"HB_CPU_AVX2": "AVX2, FMA, F16C", "HB_CPU_AVX512": "AVX-512 F, BW, DQ, VL, VNNI",
+            "HB_CPU_AVX_VNNI": "AVX-VNNI", "HB_CPU_AVX512_BF16": "AVX-512 BF16, VBMI",
+            "HB_CPU_NEON": "Advanced SIMD", "HB_CPU_NEON_DOT": "dot products",
+            "HB_CPU_NEON_I8MM": "int8 matrix multiply", "0": "nothing"}
+
+
+def levels():
+    return table("level (`--level`)", "needs",
+                 lines=[(f"`{name}`", ", ".join(FEATURES[f.strip()] for f in needs.split("|")))
+                        for name, needs in rows("src/kernels/levels.def", "HK_LEVEL")])
+
+
+def pretokenizers():
+    groups = collections.OrderedDict()
+    for name, stages, _ in rows("src/tokenizer/pretokenizers.def", "HV_PRETOK"):
+        groups.setdefault(stages, []).append(f"`{name}`")
+    return table("`tokenizer.ggml.pre`; a line has one expression",
+                 lines=[(", ".join(names),) for names in groups.values()])
+
+
+def commands():
+    have = [(f"`{n}`", t) for n, t in rows("tools/commands.def", "HC_COMMAND")]
+    later = [(f"`{n}`", f"not there yet, waits for {t}")
+             for n, t in rows("tools/commands.def", "HC_LATER_COMMAND")]
+    return table("`hearth` …", "", lines=have + later)
+
+
+TABLES = {f.__name__: f for f in (architectures, weights, caches, levels, pretokenizers, commands)}
+MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.S)
+
+
+def fill(match):
+    return match[1] + "\n".join(TABLES[match[2]]()) + "\n" + match[3]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    stale = found = 0
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        old = path.read_text()
+        new = MARK.sub(fill, old)
+        found += len(MARK.findall(old))
+        if old == new:
+            continue
+        stale += 1
+        if args.check:
+            print(f"{path.relative_to(ROOT)}: tables differ from the lists; run tools/gen_tables.py")
+        else:
+            path.write_text(new)
+            print(f"{path.relative_to(ROOT)}: written")
+    print(f"{found} tables, {stale} files out of date")
+    return 1 if args.check and (stale or not found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
