@@ -63,3 +63,21 @@ list(APPEND HEARTH_SOURCES
   src/runtime/session.c
   src/runtime/sampler.c
   src/runtime/generation.c)
+
+if(HEARTH_ONNX)
+  # onnx.pb-c.c and .h from the messages in src/onnx/onnx.proto; not our code, so not our warnings
+  set(hearth_pb ${PROJECT_BINARY_DIR}/generated/onnx)
+  file(MAKE_DIRECTORY ${hearth_pb})
+  add_custom_command(OUTPUT ${hearth_pb}/onnx.pb-c.c ${hearth_pb}/onnx.pb-c.h
+    COMMAND ${HEARTH_PROTOC_C} --proto_path=${PROJECT_SOURCE_DIR}/src/onnx --c_out=${hearth_pb}
+            ${PROJECT_SOURCE_DIR}/src/onnx/onnx.proto
+    DEPENDS ${PROJECT_SOURCE_DIR}/src/onnx/onnx.proto)
+  set_source_files_properties(${hearth_pb}/onnx.pb-c.c PROPERTIES COMPILE_OPTIONS -w)
+  list(APPEND HEARTH_SOURCES
+    ${hearth_pb}/onnx.pb-c.c
+    src/onnx/hx_wire.c
+    src/onnx/hx_types.c
+    src/onnx/hx_tensor.c
+    src/onnx/hx_load.c
+    src/onnx/hx_check.c)
+endif()
