@@ -31,6 +31,15 @@ HB_INLINE uint16_t hk_load16(const void *p)
     return v;
 }
 
+/* One load, though it is used twice: a compiler may otherwise make it an operand of both uses, and
+ * unaligned 64-byte loads are what these loops have least of. */
+HB_INLINE __m512i hk512_load(const void *p)
+{
+    __m512i v = _mm512_loadu_si512(p);
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 /* 16 bytes from each of four places `stride` apart. */
 HB_INLINE __m512i hk512_load4x16(const uint8_t *p, size_t stride)
 {
@@ -122,14 +131,16 @@ HB_INLINE __m512i hk512_sum16(const __m512i *v, size_t step)
         }                                                                                          \
     } while (0)
 
-/* The 6-bit scales and mins of Q4_K and Q5_K (hk_blocks.h), four bytes at a time. */
-HB_INLINE __m128i hk512_scales_k4(__m128i *mins, const uint8_t *s)
+/* The 6-bit scales of Q4_K and Q5_K (hk_blocks.h) in bytes 0..7, the mins in bytes 8..15. Reads 16
+ * bytes, of which 12 are s. */
+HB_INLINE __m128i hk512_scales_k4(const uint8_t *s)
 {
-    uint32_t a = hk_load32(s), b = hk_load32(s + 4), c = hk_load32(s + 8);
-    uint32_t sc = (c & 0x0F0F0F0Fu) | (a >> 2 & 0x30303030u);
-    uint32_t mn = (c >> 4 & 0x0F0F0F0Fu) | (b >> 2 & 0x30303030u);
-    *mins = _mm_cvtsi64_si128((int64_t)((uint64_t)mn << 32 | (b & 0x3F3F3F3Fu)));
-    return _mm_cvtsi64_si128((int64_t)((uint64_t)sc << 32 | (a & 0x3F3F3F3Fu)));
+    __m128i v = _mm_loadu_si128((const __m128i *)s); /* dwords: a (low scales), b (low mins), c */
+    __m128i low = _mm_srlv_epi32(_mm_shuffle_epi32(v, _MM_SHUFFLE(2, 1, 2, 0)), _mm_setr_epi32(0, 0, 0, 4));
+    __m128i high = _mm_srli_epi32(_mm_shuffle_epi32(v, _MM_SHUFFLE(1, 1, 0, 0)), 2);
+    low = _mm_and_si128(low, _mm_setr_epi32(0x3F3F3F3F, 0x0F0F0F0F, 0x3F3F3F3F, 0x0F0F0F0F));
+    high = _mm_and_si128(high, _mm_setr_epi32(0, 0x30303030, 0, 0x30303030));
+    return _mm_or_si128(low, high);
 }
 
 /* 32 bytes twice, the upper copy's words shifted right by n. */
@@ -139,8 +150,8 @@ HB_INLINE __m512i hk512_two_shifts(const uint8_t *p, int n)
     return _mm512_inserti64x4(_mm512_castsi256_si512(v), _mm256_srli_epi16(v, n), 1);
 }
 
-/* 16 rows of 16 bytes, transposed; the first n_out (8 or 16) are stored. */
-HB_INLINE void hk512_transpose_bytes(int8_t *out, const int8_t *in, const int n_out)
+/* 16 rows of 16 bytes, transposed: out[i] holds columns 4 i..4 i + 3. */
+HB_INLINE void hk512_transpose_bytes(__m512i out[4], const int8_t *in)
 {
     /* 4 x 4 bytes in every lane, then dwords across lanes */
     const __m512i within = _mm512_broadcast_i32x4(
@@ -156,14 +167,72 @@ HB_INLINE void hk512_transpose_bytes(int8_t *out, const int8_t *in, const int n_
     /* lane i of v[g]: columns 4 i..4 i + 3, each the 4 rows of g */
     hk512_transpose_lanes(d, v[0], v[1], v[2], v[3]);
     HK_UNROLL(4)
-    for (int i = 0; i < n_out / 4; i++)
-        _mm512_store_si512(out + 64 * i, _mm512_permutexvar_epi32(across, d[i]));
+    for (int i = 0; i < 4; i++)
+        out[i] = _mm512_permutexvar_epi32(across, d[i]);
 }
 
 HB_INLINE __m512 hk512_halves(const uint16_t *h)
 {
     return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)h));
 }
+
+/* 16 rows of 8 words, transposed: word b of all rows in out[b]. */
+HB_INLINE void hk512_transpose_words(__m256i *out, const uint16_t (*in)[8])
+{
+#define HK512_COLUMNS(b)                                                                           \
+    (b), 8 + (b), 16 + (b), 24 + (b), 32 + (b), 40 + (b), 48 + (b), 56 + (b)
+    static const HB_ALIGNAS(64) int16_t at[2][32] = {
+        {HK512_COLUMNS(0), HK512_COLUMNS(1), HK512_COLUMNS(2), HK512_COLUMNS(3)},
+        {HK512_COLUMNS(4), HK512_COLUMNS(5), HK512_COLUMNS(6), HK512_COLUMNS(7)},
+    };
+#undef HK512_COLUMNS
+    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    const __m512i high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    __m512i v0 = _mm512_load_si512(in), v1 = _mm512_load_si512(in + 4);
+    __m512i v2 = _mm512_load_si512(in + 8), v3 = _mm512_load_si512(in + 12);
+    HK_UNROLL(2)
+    for (int i = 0; i < 2; i++) {
+        __m512i index = _mm512_load_si512(at[i]);
+        __m512i a = _mm512_permutex2var_epi16(v0, index, v1); /* lane b: rows 0..7 */
+        __m512i b = _mm512_permutex2var_epi16(v2, index, v3);
+        __m512i c = _mm512_permutex2var_epi64(a, low, b), d = _mm512_permutex2var_epi64(a, high, b);
+        out[4 * i] = _mm512_castsi512_si256(c);
+        out[4 * i + 1] = _mm512_extracti64x4_epi64(c, 1);
+        out[4 * i + 2] = _mm512_castsi512_si256(d);
+        out[4 * i + 3] = _mm512_extracti64x4_epi64(d, 1);
+    }
+}
+
+/* Four blocks of `words` 16-bit words (9 to 12) lie in two registers of 32 words that overlap.
+ * HK512_WORD is the index of a word for _mm512_permutex2var_epi16, HK512_WORDS of eight in a row of
+ * block b. */
+struct hk512_four {
+    __m512i a, b;
+};
+
+HB_INLINE struct hk512_four hk512_four_blocks(const uint8_t *p, const int words)
+{
+    return (struct hk512_four){hk512_load(p), hk512_load(p + 8 * words - 64)};
+}
+
+HB_INLINE __m512i hk512_pick(struct hk512_four v, const int16_t *index)
+{
+    return _mm512_permutex2var_epi16(v.a, _mm512_load_si512(index), v.b);
+}
+
+#define HK512_WORD(words, b, i)                                                                    \
+    ((words) * (b) + (i) < 32 ? (words) * (b) + (i) : (words) * (b) + (i) + 64 - 4 * (words))
+#define HK512_WORDS(words, b, i)                                                                   \
+    HK512_WORD(words, b, i), HK512_WORD(words, b, (i) + 1), HK512_WORD(words, b, (i) + 2),         \
+        HK512_WORD(words, b, (i) + 3), HK512_WORD(words, b, (i) + 4),                              \
+        HK512_WORD(words, b, (i) + 5), HK512_WORD(words, b, (i) + 6), HK512_WORD(words, b, (i) + 7)
+/* The nibbles of the four blocks, a block per lane. */
+#define HK512_NIBBLES(words, i)                                                                    \
+    {HK512_WORDS(words, 0, i), HK512_WORDS(words, 1, i), HK512_WORDS(words, 2, i),                 \
+     HK512_WORDS(words, 3, i)}
+#define HK512_EACH(words, i)                                                                       \
+    HK512_WORD(words, 0, i), HK512_WORD(words, 1, i), HK512_WORD(words, 2, i),                     \
+        HK512_WORD(words, 3, i)
 
 /* Fetch `bytes` that will be needed one group of rows later. */
 HB_INLINE void hk512_prefetch(const uint8_t *p, size_t bytes)

@@ -6,7 +6,7 @@ static const uint8_t hk_iq4_xs_table[16] = {HK_IQ4_CODES};
 HB_INLINE void hk512_codes_iq4_xs(__m512i z[4], const uint8_t *block)
 {
     const __m512i codes = hk512_table(hk_iq4_xs_table);
-    __m512i a = _mm512_loadu_si512(block + 8), b = _mm512_loadu_si512(block + 72);
+    __m512i a = hk512_load(block + 8), b = hk512_load(block + 72);
     z[0] = _mm512_shuffle_epi8(codes, hk512_low(a));
     z[1] = _mm512_shuffle_epi8(codes, hk512_high(a));
     z[2] = _mm512_shuffle_epi8(codes, hk512_low(b));
@@ -29,6 +29,7 @@ HB_INLINE __m128i hk512_scales_iq4_xs(__m128i *mins, const uint8_t *block)
 #define HK_T    iq4_xs
 #define HK_ID   IQ4_XS
 #define HK_SUB  32
+#define HK_DMIN 0
 #define HK_D_AT 0
 #define HK_WIDE
 #define HK_START(z, lane) (128 * ((z) / 2) + 32 * (lane) + (z) % 2 * 16)

@@ -1,10 +1,11 @@
-/* AVX-512 bodies of one K32 or K16 type. Before including: HK_T, HK_ID, HK_SUB (32 or 16), HK_D_AT,
- * HK_DMIN_AT (if the type has mins), and
+/* AVX-512 bodies of one K32 or K16 type. Before including: HK_T, HK_ID, HK_SUB (32 or 16), HK_D_AT
+ * (where d is), HK_DMIN (1: dmin follows d), and
  *
  *     HK_START(z, lane)   the first of the 16 k that stand in a lane of z[0..3]; a constant expression
  *     HB_INLINE void hk512_codes_<t>(__m512i z[4], const uint8_t *block)
  *     HB_INLINE __m128i hk512_scales_<t>(__m128i *mins, const uint8_t *block)
- *                         int8 scales (and mins) of the sub-blocks, in the low bytes
+ *                         int8 scales of the sub-blocks; K32: mins in the upper 8 bytes,
+ *                         K16: mins in *mins
  *
  * With codes below 64 the four products that fall into one dword of vpdpbusd fit 16 bits, so two
  * registers are packed and multiplied by their scales with one vpdpwssd. HK_WIDE (codes up to 255):
@@ -18,14 +19,10 @@
 #define K_SCALES  HK_PASTE(hk512_scales_, HK_T)
 #define K_SUBS    (256 / HK_SUB)
 
-#ifndef HK_DMIN_AT
-#define HK_DMIN_AT HK_D_AT
-#endif
-
 /* One activation stretch as the rows of a group need it. */
 struct k_stretch {
     __m512i q[4];
-    __m256i sums; /* int16 of 16 k each, K16; of 32 k each in the low half, K32 */
+    __m256i sums; /* int16 of 16 k each (K16); of 32 k each in the half where the mins are (K32) */
 };
 
 HB_INLINE __m512i k_pick(const uint8_t *q, int z)
@@ -40,9 +37,11 @@ HB_INLINE struct k_stretch k_stretch_of(const uint8_t *q, const int16_t *sums)
 {
     struct k_stretch x = {{k_pick(q, 0), k_pick(q, 1), k_pick(q, 2), k_pick(q, 3)},
                           _mm256_loadu_si256((const __m256i *)sums)};
-    if (HK_SUB == 32)
-        x.sums = _mm256_castsi128_si256(
-            _mm256_cvtepi32_epi16(_mm256_madd_epi16(x.sums, _mm256_set1_epi16(1))));
+    if (HK_SUB == 32) {
+        __m128i s = _mm256_cvtepi32_epi16(_mm256_madd_epi16(x.sums, _mm256_set1_epi16(1)));
+        x.sums = K_HAS_MIN ? _mm256_inserti128_si256(_mm256_setzero_si256(), s, 1)
+                           : _mm256_zextsi128_si256(s);
+    }
     return x;
 }
 
@@ -59,6 +58,7 @@ HB_INLINE void k_row(__m512i *isum, __m128i *imin, const __m512i z[4], __m128i s
                      const struct k_stretch *x)
 {
     const __m512i zero = _mm512_setzero_si512();
+    const __m256i sc16 = _mm256_cvtepi8_epi16(sc);
 #ifdef HK_WIDE
     __m256i sc32 = _mm256_cvtepi8_epi32(sc);
     __m512i a = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, z[0], x->q[0]), z[1], x->q[1]);
@@ -69,7 +69,7 @@ HB_INLINE void k_row(__m512i *isum, __m128i *imin, const __m512i z[4], __m128i s
     __m512i sum = _mm512_add_epi32(_mm512_mullo_epi32(a, _mm512_permutexvar_epi32(at, wide)),
                                    _mm512_mullo_epi32(b, _mm512_permutexvar_epi32(at4, wide)));
     __m128i correction = _mm_mullo_epi32(
-        _mm_madd_epi16(_mm_cvtepi8_epi16(sc), _mm256_castsi256_si128(x->sums)),
+        _mm_madd_epi16(_mm256_castsi256_si128(sc16), _mm256_castsi256_si128(x->sums)),
         _mm_set1_epi32(-K_OFFSET));
     *isum = _mm512_add_epi32(sum, _mm512_zextsi128_si512(correction));
 #else
@@ -77,7 +77,6 @@ HB_INLINE void k_row(__m512i *isum, __m128i *imin, const __m512i z[4], __m128i s
     HK_UNROLL(4)
     for (int i = 0; i < 4; i++)
         dot[i] = _mm512_dpbusd_epi32(zero, z[i], x->q[i]);
-    __m256i sc16 = _mm256_cvtepi8_epi16(sc);
     __m512i wide = _mm512_castsi256_si512(sc16);
     __m512i sum = _mm512_madd_epi16(_mm512_packs_epi32(dot[0], dot[1]),
                                     _mm512_permutexvar_epi16(_mm512_load_si512(k_index[0]), wide));
@@ -91,16 +90,39 @@ HB_INLINE void k_row(__m512i *isum, __m128i *imin, const __m512i z[4], __m128i s
     *isum = sum;
 #endif
     if (K_HAS_MIN && HK_SUB == 32) {
-        *imin = _mm_madd_epi16(_mm_cvtepi8_epi16(mn), _mm256_castsi256_si128(x->sums));
+        *imin = _mm256_extracti128_si256(_mm256_madd_epi16(sc16, x->sums), 1);
     } else if (K_HAS_MIN) {
         __m256i v = _mm256_madd_epi16(_mm256_cvtepi8_epi16(mn), x->sums);
         *imin = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     }
 }
 
-struct k_halves {
-    HB_ALIGNAS(64) uint16_t d[16], dmin[16];
-};
+/* d of 16 rows, and with it dmin where there is one, as stored. */
+#if HK_DMIN
+typedef uint32_t k_stored;
+HB_INLINE k_stored k_stored_at(const uint8_t *block)
+{
+    return hk_load32(block + HK_D_AT);
+}
+
+HB_INLINE void k_floats(__m512 *d, __m512 *dmin, const k_stored *stored)
+{
+    __m512i v = _mm512_load_si512(stored);
+    *d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+    *dmin = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(v, 16)));
+}
+#else
+typedef uint16_t k_stored;
+HB_INLINE k_stored k_stored_at(const uint8_t *block)
+{
+    return hk_load16(block + HK_D_AT);
+}
+
+HB_INLINE void k_floats(__m512 *d, __m512 *dmin, const k_stored *stored)
+{
+    *d = *dmin = hk512_halves(stored);
+}
+#endif
 
 /* The sums of 16 x 4 int32. */
 HB_INLINE __m512i k_sum_mins(const __m128i *mins)
@@ -120,20 +142,23 @@ HB_INLINE __m512i k_sum_mins(const __m128i *mins)
 
 /* acc = fma(d * isum - dmin * imin, a, acc) for 16 rows. */
 HB_INLINE __m512 k_fold(__m512 acc, const __m512i *isum, const __m128i *imin,
-                        const struct k_halves *h, float a)
+                        const k_stored *stored, float a)
 {
-    __m512 t = _mm512_mul_ps(hk512_halves(h->d), _mm512_cvtepi32_ps(hk512_sum16(isum, 1)));
+    __m512 d, dmin;
+    k_floats(&d, &dmin, stored);
+    __m512 t = _mm512_mul_ps(d, _mm512_cvtepi32_ps(hk512_sum16(isum, 1)));
     if (K_HAS_MIN)
-        t = _mm512_fnmadd_ps(hk512_halves(h->dmin), _mm512_cvtepi32_ps(k_sum_mins(imin)), t);
+        t = _mm512_fnmadd_ps(dmin, _mm512_cvtepi32_ps(k_sum_mins(imin)), t);
     return _mm512_fmadd_ps(t, _mm512_set1_ps(a), acc);
 }
 
-HB_INLINE void k_collect(struct k_halves *h, const uint8_t *block, size_t r)
-{
-    h->d[r] = hk_load16(block + HK_D_AT);
-    if (K_HAS_MIN)
-        h->dmin[r] = hk_load16(block + HK_DMIN_AT);
-}
+/* What the rows of a group leave for the fold of a stretch. It is folded after the rows of the next
+ * stretch have been started: their arithmetic does not wait for it, nor it for their stores. */
+struct k_pending {
+    HB_ALIGNAS(64) __m512i isum[16];
+    HB_ALIGNAS(64) __m128i imin[16];
+    HB_ALIGNAS(64) k_stored stored[16];
+};
 
 void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t row_bytes,
                              size_t n_rows, const void *restrict x, size_t n)
@@ -141,32 +166,43 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
     const uint8_t *q = x;
     const float *scale = (const float *)(q + hk_act_scale_off(n));
     const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n));
-    HB_ALIGNAS(64) __m512i isum[16];
-    HB_ALIGNAS(64) __m128i imin[16];
-    struct k_halves h;
-    memset(isum, 0, sizeof isum);
-    memset(imin, 0, sizeof imin);
-    memset(&h, 0, sizeof h);
+    struct k_pending pending[2];
+    memset(pending, 0, sizeof pending);
+    __m512 acc = _mm512_setzero_ps();
+    size_t n_stretches = n / 256, turn = 0;
+    if (n_rows == 0 || n_stretches == 0) {
+        memset(y, 0, n_rows * sizeof *y);
+        return;
+    }
     for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
         const uint8_t *ahead = rows + 16 * row_bytes;
         size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
-        __m512 acc = _mm512_setzero_ps();
-        for (size_t s = 0; s < n / 256; s++) {
+        for (size_t s = 0; s < n_stretches; s++, turn ^= 1) {
             const struct k_stretch xs = k_stretch_of(q + 256 * s, sum + 16 * s);
+            struct k_pending *to = &pending[turn], *last = &pending[turn ^ 1];
             for (size_t r = 0; r < n_group; r++) {
                 const uint8_t *block = rows + r * row_bytes + s * K_BYTES;
                 __m512i z[4];
                 __m128i mn = _mm_setzero_si128(), sc = K_SCALES(&mn, block);
                 K_CODES(z, block);
-                k_row(&isum[r], &imin[r], z, sc, mn, &xs);
-                k_collect(&h, block, r);
+                k_row(&to->isum[r], &to->imin[r], z, sc, mn, &xs);
+                to->stored[r] = k_stored_at(block);
                 hk512_prefetch(ahead + (s * 16 + r) * K_BYTES, K_BYTES);
             }
-            acc = k_fold(acc, isum, imin, &h, scale[s]);
+            if (s > 0) {
+                acc = k_fold(acc, last->isum, last->imin, last->stored, scale[s - 1]);
+            } else if (r0 > 0) {
+                acc = k_fold(acc, last->isum, last->imin, last->stored, scale[n_stretches - 1]);
+                _mm512_storeu_ps(y + r0 - 16, acc);
+                acc = _mm512_setzero_ps();
+            }
         }
-        _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << n_group) - 1), acc);
     }
+    const struct k_pending *last = &pending[turn ^ 1];
+    size_t r0 = (n_rows - 1) / 16 * 16;
+    acc = k_fold(acc, last->isum, last->imin, last->stored, scale[n_stretches - 1]);
+    _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << (n_rows - r0)) - 1), acc);
 }
 
 /* One stretch of up to 16 rows to the parts of a tile. */
@@ -175,12 +211,12 @@ HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, floa
 {
     HB_ALIGNAS(64) uint8_t codes[16][256];
     HB_ALIGNAS(64) int8_t scs[16][16], mns[16][16];
-    struct k_halves h;
+    HB_ALIGNAS(64) k_stored stored[16];
     if (n_rows < 16) {
         memset(codes, 0, sizeof codes);
         memset(scs, 0, sizeof scs);
         memset(mns, 0, sizeof mns);
-        memset(&h, 0, sizeof h);
+        memset(stored, 0, sizeof stored);
     }
     for (size_t r = 0; r < n_rows; r++) {
         const uint8_t *block = rows + r * row_bytes;
@@ -192,7 +228,7 @@ HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, floa
         HK_UNROLL(4)
         for (int i = 0; i < 4; i++)
             _mm512_store_si512(codes[r] + 64 * i, z[i]);
-        k_collect(&h, block, r);
+        stored[r] = k_stored_at(block);
         hk512_prefetch(block + 2 * K_BYTES, K_BYTES);
     }
 #define K_OUT0(i) K_OUT_AT(0, i)
@@ -204,12 +240,26 @@ HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, floa
     HK512_TRANSPOSE16(codes[0] + 64, K_OUT1);
     HK512_TRANSPOSE16(codes[0] + 128, K_OUT2);
     HK512_TRANSPOSE16(codes[0] + 192, K_OUT3);
-    hk512_transpose_bytes(sc, scs[0], K_SUBS);
+    __m512i columns[4];
+    hk512_transpose_bytes(columns, scs[0]);
+    HK_UNROLL(4)
+    for (int i = 0; i < 4; i++) { /* K32: eight of scales, eight of mins */
+        if (HK_SUB == 16 || i < 2)
+            _mm512_store_si512(sc + 64 * i, columns[i]);
+        else if (K_HAS_MIN)
+            _mm512_store_si512(mn + 64 * (i - 2), columns[i]);
+    }
+    if (K_HAS_MIN && HK_SUB == 16) {
+        hk512_transpose_bytes(columns, mns[0]);
+        HK_UNROLL(4)
+        for (int i = 0; i < 4; i++)
+            _mm512_store_si512(mn + 64 * i, columns[i]);
+    }
+    __m512 ds, dmins;
+    k_floats(&ds, &dmins, stored);
+    _mm512_store_ps(d, ds);
     if (K_HAS_MIN)
-        hk512_transpose_bytes(mn, mns[0], K_SUBS);
-    _mm512_store_ps(d, hk512_halves(h.d));
-    if (K_HAS_MIN)
-        _mm512_store_ps(dmin, hk512_halves(h.dmin));
+        _mm512_store_ps(dmin, dmins);
 }
 
 void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t row_bytes,

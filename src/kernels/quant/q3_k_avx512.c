@@ -3,7 +3,7 @@
 
 HB_INLINE void hk512_codes_q3_k(__m512i z[4], const uint8_t *block)
 {
-    __m512i v = _mm512_loadu_si512(block + 32);
+    __m512i v = hk512_load(block + 32);
     __m512i high = hk512_two_shifts(block, 4); /* bit z is that of z[z] */
     const __m512i all = _mm512_set1_epi8(7);
     z[0] = _mm512_and_si512(all, hk512_select(3, v, _mm512_slli_epi16(high, 2)));
@@ -30,6 +30,7 @@ HB_INLINE __m128i hk512_scales_q3_k(__m128i *mins, const uint8_t *block)
 #define HK_T    q3_k
 #define HK_ID   Q3_K
 #define HK_SUB  16
+#define HK_DMIN 0
 #define HK_D_AT 108
 #define HK_START(z, lane) ((lane) / 2 * 128 + 32 * (z) + (lane) % 2 * 16)
 #include "kernels/quant/k_avx512_tmpl.c"

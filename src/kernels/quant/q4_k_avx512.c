@@ -4,7 +4,7 @@
 
 HB_INLINE void hk512_codes_q4_k(__m512i z[4], const uint8_t *block)
 {
-    __m512i a = _mm512_loadu_si512(block + 16), b = _mm512_loadu_si512(block + 80);
+    __m512i a = hk512_load(block + 16), b = hk512_load(block + 80);
     z[0] = hk512_low(a);
     z[1] = hk512_high(a);
     z[2] = hk512_low(b);
@@ -13,13 +13,14 @@ HB_INLINE void hk512_codes_q4_k(__m512i z[4], const uint8_t *block)
 
 HB_INLINE __m128i hk512_scales_q4_k(__m128i *mins, const uint8_t *block)
 {
-    return hk512_scales_k4(mins, block + 4);
+    (void)mins;
+    return hk512_scales_k4(block + 4);
 }
 
 #define HK_T    q4_k
 #define HK_ID   Q4_K
 #define HK_SUB  32
+#define HK_DMIN 1
 #define HK_D_AT 0
-#define HK_DMIN_AT 2
 #define HK_START(z, lane) ((z) / 2 * 128 + (lane) / 2 * 64 + (z) % 2 * 32 + (lane) % 2 * 16)
 #include "kernels/quant/k_avx512_tmpl.c"

@@ -1,23 +1,30 @@
 /* Q5_1 with AVX-512. */
 #include "kernels/quant/hk_avx512.h"
 
-HB_INLINE void hk512_codes_q5_1(__m512i z[4], const uint8_t *blocks)
+static const HB_ALIGNAS(64) int16_t hk_q5_1_nibbles[32] = HK512_NIBBLES(12, 4);
+/* Bits of k 0..15 of the four blocks, of k 16..31, scales, mins. */
+static const HB_ALIGNAS(64) int16_t hk_q5_1_others[32] = {
+    HK512_EACH(12, 2), HK512_EACH(12, 3), HK512_EACH(12, 0), HK512_EACH(12, 1),
+};
+
+HB_INLINE __m512i hk512_four_q5_1(__m512i z[2], const uint8_t *blocks)
 {
-    for (int i = 0; i < 4; i += 2, blocks += 4 * HK_BYTES_Q5_1) {
-        __m512i nibbles = hk512_load4x16(blocks + 8, HK_BYTES_Q5_1);
-        /* bit 4 of k 0..15 and of k 16..31 of the four blocks */
-        uint32_t h0 = hk_load32(blocks + 4), h1 = hk_load32(blocks + 4 + HK_BYTES_Q5_1);
-        uint32_t h2 = hk_load32(blocks + 4 + 2 * HK_BYTES_Q5_1), h3 = hk_load32(blocks + 4 + 3 * HK_BYTES_Q5_1);
-        uint64_t low = ((h0 & 0xFFFF) | h1 << 16) | (uint64_t)((h2 & 0xFFFF) | h3 << 16) << 32;
-        uint64_t top = (h0 >> 16 | (h1 & 0xFFFF0000u)) | (uint64_t)(h2 >> 16 | (h3 & 0xFFFF0000u)) << 32;
-        __m512i bit = _mm512_set1_epi8(16), a = hk512_low(nibbles), b = hk512_high(nibbles);
-        z[i] = _mm512_mask_add_epi8(a, low, a, bit);
-        z[i + 1] = _mm512_mask_add_epi8(b, top, b, bit);
-    }
+    struct hk512_four v = hk512_four_blocks(blocks, 12);
+    __m512i nibbles = hk512_pick(v, hk_q5_1_nibbles), others = hk512_pick(v, hk_q5_1_others);
+    __m128i bits = _mm512_castsi512_si128(others);
+    __m512i a = hk512_low(nibbles), b = hk512_high(nibbles), bit = _mm512_set1_epi8(16);
+    z[0] = _mm512_mask_add_epi8(a, (__mmask64)_mm_cvtsi128_si64(bits), a, bit);
+    z[1] = _mm512_mask_add_epi8(b, (__mmask64)_mm_extract_epi64(bits, 1), b, bit);
+    return others;
 }
 
-#define HK_T    q5_1
-#define HK_ID   Q5_1
-#define HK_D_AT 0
-#define HK_M_AT 2
+HB_INLINE void hk512_row_q5_1(__m512i z[4], uint16_t *d, uint16_t *m, const uint8_t *blocks)
+{
+    __m512i v = hk512_four_q5_1(z, blocks), u = hk512_four_q5_1(z + 2, blocks + 4 * HK_BYTES_Q5_1);
+    _mm_store_si128((__m128i *)d, _mm512_extracti32x4_epi32(_mm512_unpacklo_epi64(v, u), 1));
+    _mm_store_si128((__m128i *)m, _mm512_extracti32x4_epi32(_mm512_unpackhi_epi64(v, u), 1));
+}
+
+#define HK_T  q5_1
+#define HK_ID Q5_1
 #include "kernels/quant/b32_avx512_tmpl.c"
