@@ -2,23 +2,31 @@
 #ifndef HK_KV_VEC_H
 #define HK_KV_VEC_H
 
-#define KV_PART 128 /* dimensions converted at a time: 8 KiB of floats per page */
+#define KV_FEW        8   /* up to here pages come from memory rather than from cache */
+#define KV_PART       128 /* dimensions converted at a time: 8 KiB of floats per page */
+#define KV_VALUE_PART 64  /* columns converted at a time: 16 KiB of floats per stretch */
 
 #if HK_VL == 16 /* 32 registers; the broadcast of a query or weight is a memory operand */
-#define KV_MAX_ROWS   12
-#define KV_FEW_ROWS   3
-#define KV_VALUE_ROWS 6
+#define KV_MAX_ROWS        12
+#define KV_WIDEN_ROWS      12
+#define KV_SCORES_PREFETCH 0
+#define KV_VALUE_ROWS      6
+#define KV_VALUE_FEW       6
 #define KV_ROW_CASES                                                                               \
     KV_CASE(1)                                                                                     \
-    KV_CASE(2) KV_CASE(3) KV_CASE(4) KV_CASE(5) KV_CASE(6) KV_CASE(7) KV_CASE(8) KV_CASE(9)        \
-        KV_CASE(10) KV_CASE(11) KV_CASE(12)
+    KV_CASE(2)                                                                                     \
+    KV_CASE(3)                                                                                     \
+    KV_CASE(4)                                                                                     \
+    KV_CASE(5) KV_CASE(6) KV_CASE(7) KV_CASE(8) KV_CASE(9) KV_CASE(10) KV_CASE(11) KV_CASE(12)
 #define KV_VALUE_CASES                                                                             \
     KV_CASE(1, 8) KV_CASE(2, 8) KV_CASE(3, 8) KV_CASE(4, 4) KV_CASE(5, 4) KV_CASE(6, 4)
 #else /* 16 registers of 8 lanes */
-#define KV_MAX_ROWS   6
-#define KV_FEW_ROWS   2
-#define KV_VALUE_ROWS 6
-#define KV_ROW_CASES  KV_CASE(1) KV_CASE(2) KV_CASE(3) KV_CASE(4) KV_CASE(5) KV_CASE(6)
+#define KV_MAX_ROWS        6
+#define KV_WIDEN_ROWS      12
+#define KV_SCORES_PREFETCH 1
+#define KV_VALUE_ROWS      6
+#define KV_VALUE_FEW       2
+#define KV_ROW_CASES       KV_CASE(1) KV_CASE(2) KV_CASE(3) KV_CASE(4) KV_CASE(5) KV_CASE(6)
 #define KV_VALUE_CASES                                                                             \
     KV_CASE(1, 8) KV_CASE(2, 4) KV_CASE(3, 2) KV_CASE(4, 2) KV_CASE(5, 2) KV_CASE(6, 2)
 #endif
@@ -32,6 +40,18 @@ HB_INLINE hk_vf hk_v_load_f16_n(const uint16_t *p, size_t n)
     return hk_v_load_f16(first);
 }
 
+/* From an address to the same place of the next page, or 0. Several passes over a page look like
+ * scattered lines to the hardware; asking for the next one hides what it would miss. */
+HB_INLINE uintptr_t kv_to_next(const void *page, const void *next)
+{
+    return next ? (uintptr_t)next - (uintptr_t)page : 0;
+}
+
+HB_INLINE void kv_prefetch(const void *p, uintptr_t to_next)
+{
+    HB_PREFETCH((const void *)((uintptr_t)p + to_next));
+}
+
 /* Rows of the next block when n are left: equal blocks rather than a full one and a crumb. */
 HB_INLINE size_t kv_rows(size_t n, size_t max)
 {
@@ -39,11 +59,16 @@ HB_INLINE size_t kv_rows(size_t n, size_t max)
     return (n + blocks - 1) / blocks;
 }
 
-/* A bound of a range of the stretch as a position of one page, 0 to 16. */
-HB_INLINE size_t kv_in_page(size_t p, size_t page)
+/* Pages of V from position `begin` of the stretch on, rows `ld` apart, n columns. */
+struct kv_pages {
+    const void *page[4];
+    size_t begin, positions, ld, n;
+};
+
+/* A bound of a range of the stretch, counted from `begin`, at most n. */
+HB_INLINE size_t kv_within(size_t p, size_t begin, size_t n)
 {
-    size_t begin = page * HK_KV_PAGE;
-    return p <= begin ? 0 : p - begin < HK_KV_PAGE ? p - begin : HK_KV_PAGE;
+    return p <= begin ? 0 : p - begin < n ? p - begin : n;
 }
 
 /* The smallest range that holds all that is not empty. */

@@ -89,31 +89,33 @@ void ck_each_length(struct ck *c, void (*run)(struct ck *, size_t n, enum ck_dat
 /* ---- timing ---- */
 
 uint64_t ck_now_ns(void);
-void ck_report(struct ck *c, const char *shape, double ns, double spread, double bytes, double ops);
+#define CK_TIMES 25
+/* `ns`: CK_TIMES measurements of one call */
+void ck_report(struct ck *c, const char *shape, double ns[CK_TIMES], double bytes, double ops);
 
-/* Median of 7 of the time of one `call`, which moves `bytes` and does `ops` operations. */
+/* Times one `call`, which moves `bytes` and does `ops` operations. */
 #define CK_BENCH(c, shape, bytes, ops, call)                                                       \
     do {                                                                                           \
         uint64_t ck_reps = 1, ck_t;                                                                \
-        double ck_ns[7];                                                                           \
+        double ck_ns[CK_TIMES];                                                                    \
         for (;;) {                                                                                 \
             ck_t = ck_now_ns();                                                                    \
-            for (uint64_t ck_i = 0; ck_i < ck_reps; ck_i++)                                        \
+            for (uint64_t ck_i = 0; ck_i < ck_reps; ck_i++) {                                      \
                 call;                                                                              \
-            if (ck_now_ns() - ck_t > 3000000)                                                      \
+            }                                                                                      \
+            if (ck_now_ns() - ck_t > 300000)                                                       \
                 break;                                                                             \
             ck_reps *= 2;                                                                          \
         }                                                                                          \
-        for (int ck_k = 0; ck_k < 7; ck_k++) {                                                     \
+        for (int ck_k = 0; ck_k < CK_TIMES; ck_k++) {                                              \
             ck_t = ck_now_ns();                                                                    \
-            for (uint64_t ck_i = 0; ck_i < ck_reps; ck_i++)                                        \
+            for (uint64_t ck_i = 0; ck_i < ck_reps; ck_i++) {                                      \
                 call;                                                                              \
+            }                                                                                      \
             ck_ns[ck_k] = (double)(ck_now_ns() - ck_t) / (double)ck_reps;                          \
         }                                                                                          \
-        ck_sort(ck_ns, 7);                                                                         \
-        ck_report(c, shape, ck_ns[3], ck_ns[5] - ck_ns[1], bytes, ops);                            \
+        ck_report(c, shape, ck_ns, bytes, ops);                                                    \
     } while (0)
-void ck_sort(double *v, size_t n);
 
 #define CK_TYPES(X)                                                                                \
     X(hk_act_quantize_fn)                                                                          \
