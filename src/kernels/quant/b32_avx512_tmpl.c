@@ -77,44 +77,80 @@ HB_INLINE struct b32_stretch b32_stretch_of(const uint8_t *q, const int16_t *sum
     return x;
 }
 
-/* What the rows of a group leave for the fold of a stretch. It is folded after the rows of the next
- * stretch have been started: their arithmetic does not wait for it, nor it for their stores. */
-struct b32_pending {
-    HB_ALIGNAS(64) __m512i dots[2][16]; /* four parts of the dots of blocks 0..3, 4..7 */
-    struct b32_stored stored;
+/* Four parts of the dots of blocks 0..3 and 4..7 of 16 rows. */
+struct b32_dots {
+    HB_ALIGNAS(64) __m512i part[2][16];
 };
 
-/* The float chain over the blocks of a stretch for 16 rows. */
-HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_pending *from, const int16_t *sums,
-                          size_t n_blocks, float a)
+HB_INLINE void b32_dot(struct b32_dots *to, size_t r, const __m512i z[4], const struct b32_stretch *x)
 {
-    __m256i d[8], m[8];
-    HB_ALIGNAS(64) float sum[8];
-    hk512_transpose_words(d, from->stored.d);
+    to->part[0][r] =
+        _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(x->start[0], z[0], x->q[0]), z[1], x->q[1]);
+    to->part[1][r] =
+        _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(x->start[1], z[2], x->q[2]), z[3], x->q[3]);
+}
+
+struct b32_floats {
+    __m512 d[8], m[8];
+};
+
+HB_INLINE void b32_floats_of(struct b32_floats *to, const struct b32_stored *stored)
+{
+    __m256i words[8];
+    hk512_transpose_words(words, stored->d);
+    HK_UNROLL(8)
+    for (int b = 0; b < 8; b++)
+        to->d[b] = b32_scales(words[b]);
     if (B32_HAS_MIN) {
-        hk512_transpose_words(m, from->stored.m);
-        _mm256_store_ps(sum, _mm256_cvtepi32_ps(b32_sums(sums)));
+        hk512_transpose_words(words, stored->m);
+        HK_UNROLL(8)
+        for (int b = 0; b < 8; b++)
+            to->m[b] = b32_scales(words[b]);
     }
+}
+
+/* The float chain over the blocks of a stretch for 16 rows. */
+HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_dots *from, const struct b32_floats *f,
+                          const int16_t *sums, size_t n_blocks, float a)
+{
+    HB_ALIGNAS(64) float sum[8];
+    if (B32_HAS_MIN)
+        _mm256_store_ps(sum, _mm256_cvtepi32_ps(b32_sums(sums)));
     __m512 p = _mm512_setzero_ps();
     HK_UNROLL(2)
     for (size_t h = 0; h < 2; h++) {
         __m512i t[4], dot[4];
         HK_UNROLL(4)
         for (size_t g = 0; g < 4; g++)
-            t[g] = hk512_sum4(from->dots[h][4 * g], from->dots[h][4 * g + 1],
-                              from->dots[h][4 * g + 2], from->dots[h][4 * g + 3]);
+            t[g] = hk512_sum4(from->part[h][4 * g], from->part[h][4 * g + 1],
+                              from->part[h][4 * g + 2], from->part[h][4 * g + 3]);
         hk512_transpose_lanes(dot, t[0], t[1], t[2], t[3]);
         HK_UNROLL(4)
         for (size_t i = 0; i < 4; i++) {
             size_t b = 4 * h + i;
             if (b >= n_blocks)
                 break;
-            p = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), b32_scales(d[b]), p);
+            p = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), f->d[b], p);
             if (B32_HAS_MIN)
-                p = _mm512_fmadd_ps(_mm512_set1_ps(sum[b]), b32_scales(m[b]), p);
+                p = _mm512_fmadd_ps(_mm512_set1_ps(sum[b]), f->m[b], p);
         }
     }
     return _mm512_fmadd_ps(p, _mm512_set1_ps(a), acc);
+}
+
+/* What the rows of a group leave for the fold of a stretch. It is folded after the rows of the next
+ * stretch have been started: their arithmetic does not wait for it, nor it for their stores. */
+struct b32_pending {
+    struct b32_dots dots;
+    struct b32_stored stored;
+};
+
+HB_INLINE __m512 b32_fold_pending(__m512 acc, const struct b32_pending *from, const int16_t *sums,
+                                  size_t n_blocks, float a)
+{
+    struct b32_floats f;
+    b32_floats_of(&f, &from->stored);
+    return b32_fold(acc, &from->dots, &f, sums, n_blocks, a);
 }
 
 void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t row_bytes,
@@ -145,16 +181,13 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
                     b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
                 __m512i z[4];
                 B32_ROW(z, to->stored.d[r], to->stored.m[r], blocks);
-                to->dots[0][r] = _mm512_dpbusd_epi32(
-                    _mm512_dpbusd_epi32(xs.start[0], z[0], xs.q[0]), z[1], xs.q[1]);
-                to->dots[1][r] = _mm512_dpbusd_epi32(
-                    _mm512_dpbusd_epi32(xs.start[1], z[2], xs.q[2]), z[3], xs.q[3]);
+                b32_dot(&to->dots, r, z, &xs);
                 hk512_prefetch(ahead + (s * 16 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
             if (s > 0) {
-                acc = b32_fold(acc, from, sum + 16 * (s - 1), 8, scale[s - 1]);
+                acc = b32_fold_pending(acc, from, sum + 16 * (s - 1), 8, scale[s - 1]);
             } else if (r0 > 0) {
-                acc = b32_fold(acc, from, sum + 16 * (n_stretches - 1), last_blocks,
+                acc = b32_fold_pending(acc, from, sum + 16 * (n_stretches - 1), last_blocks,
                                scale[n_stretches - 1]);
                 _mm512_storeu_ps(y + r0 - 16, acc);
                 acc = _mm512_setzero_ps();
@@ -162,14 +195,67 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
         }
     }
     size_t r0 = (n_rows - 1) / 16 * 16;
-    acc = b32_fold(acc, &pending[turn ^ 1], sum + 16 * (n_stretches - 1), last_blocks,
+    acc = b32_fold_pending(acc, &pending[turn ^ 1], sum + 16 * (n_stretches - 1), last_blocks,
                    scale[n_stretches - 1]);
     _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << (n_rows - r0)) - 1), acc);
 }
 
-/* One stretch of up to 16 rows to the parts of a tile. */
+/* Up to FEW_DIRECT columns: a row's codes are taken apart once, the rest is stream. Through a tile that
+ * would cost more, for the transposition alone takes as long as three or four columns. */
+#define FEW_DIRECT 4
+
+static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
+                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
+                           size_t n)
+{
+    struct b32_stretch xs[FEW_DIRECT];
+    struct b32_dots dots[FEW_DIRECT];
+    struct b32_stored stored;
+    struct b32_floats floats;
+    uint8_t spare[8 * B32_BYTES] = {0};
+    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    memset(&stored, 0, sizeof stored);
+    for (size_t c = 0; c < n_cols; c++)
+        memset(&dots[c], 0, sizeof dots[c]);
+    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
+        const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
+        const uint8_t *ahead = rows + 16 * row_bytes;
+        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
+        __m512 acc[FEW_DIRECT];
+        for (size_t c = 0; c < n_cols; c++)
+            acc[c] = _mm512_setzero_ps();
+        for (size_t s = 0; s * 8 < n / 32; s++) {
+            size_t n_blocks = n / 32 - 8 * s < 8 ? n / 32 - 8 * s : 8;
+            for (size_t c = 0; c < n_cols; c++) {
+                const uint8_t *col = (const uint8_t *)x + c * x_stride;
+                xs[c] = b32_stretch_of(col + 256 * s, (const int16_t *)(col + sum_off) + 16 * s,
+                                       n_blocks);
+            }
+            for (size_t r = 0; r < n_group; r++) {
+                const uint8_t *blocks =
+                    b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
+                __m512i z[4];
+                B32_ROW(z, stored.d[r], stored.m[r], blocks);
+                for (size_t c = 0; c < n_cols; c++)
+                    b32_dot(&dots[c], r, z, &xs[c]);
+                hk512_prefetch(ahead + (s * 16 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
+            }
+            b32_floats_of(&floats, &stored);
+            for (size_t c = 0; c < n_cols; c++) {
+                const uint8_t *col = (const uint8_t *)x + c * x_stride;
+                acc[c] = b32_fold(acc[c], &dots[c], &floats,
+                                  (const int16_t *)(col + sum_off) + 16 * s, n_blocks,
+                                  ((const float *)(col + scale_off))[s]);
+            }
+        }
+        hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
+    }
+}
+
+/* One stretch of up to 16 rows to the parts of a tile. While row r is read, what is at ahead +
+ * r * ahead_step is fetched. */
 HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *rows, size_t row_bytes,
-                                size_t n_rows, size_t n_blocks)
+                                size_t n_rows, size_t n_blocks, const uint8_t *ahead, size_t ahead_step)
 {
     HB_ALIGNAS(64) uint8_t codes[16][256];
     struct b32_stored stored;
@@ -187,7 +273,7 @@ HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *r
         HK_UNROLL(4)
         for (int i = 0; i < 4; i++)
             _mm512_store_si512(codes[r] + 64 * i, z[i]);
-        hk512_prefetch(rows + r * row_bytes + 2 * 8 * B32_BYTES, 8 * B32_BYTES);
+        hk512_prefetch(ahead + r * ahead_step, 8 * B32_BYTES);
     }
     uint8_t last[512];
     for (size_t z = 0; z < 4 && z / 2 * 4 < n_blocks; z++) {
@@ -216,15 +302,21 @@ void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t r
     struct hk_tile_layout at = hk_tile_layout(&hk_qtype_info[HK_PASTE(HK_, HK_ID)], n);
     uint8_t *u = tile;
     float *d = (float *)(u + at.scales), *m = (float *)(u + at.mins);
-    for (size_t b = 0; b < n / 32; b += 8)
-        b32_pack_stretch(u + b * 512, d + b * 16, m + b * 16, (const uint8_t *)w + b * B32_BYTES,
-                         row_bytes, n_rows, n / 32 - b < 8 ? n / 32 - b : 8);
+    for (size_t b = 0; b < n / 32; b += 8) {
+        const uint8_t *rows = (const uint8_t *)w + b * B32_BYTES;
+        b32_pack_stretch(u + b * 512, d + b * 16, m + b * 16, rows, row_bytes, n_rows,
+                         n / 32 - b < 8 ? n / 32 - b : 8, rows + 16 * B32_BYTES, row_bytes);
+    }
 }
 
 void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
                           size_t n)
 {
+    if (n_cols <= FEW_DIRECT) {
+        b32_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, n_cols, n);
+        return;
+    }
     HB_ALIGNAS(64) uint8_t u[4096];
     HB_ALIGNAS(64) float d[8 * 16], m[8 * 16];
     for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
@@ -235,7 +327,8 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
             acc[c] = _mm512_setzero_ps();
         for (size_t b = 0; b < n / 32; b += 8) {
             size_t n_blocks = n / 32 - b < 8 ? n / 32 - b : 8;
-            b32_pack_stretch(u, d, m, rows + b * B32_BYTES, row_bytes, n_group, n_blocks);
+            b32_pack_stretch(u, d, m, rows + b * B32_BYTES, row_bytes, n_group, n_blocks,
+                             rows + 16 * (row_bytes + b * B32_BYTES), 8 * B32_BYTES);
             hk_tile_b32_stretch__avx512(acc, u, d, m, n_blocks, hk512_cols_at(x, x_stride, n, b / 8), n_cols,
                               B32_OFFSET, B32_HAS_MIN);
         }

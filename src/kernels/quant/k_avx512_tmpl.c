@@ -205,9 +205,61 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
     _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << (n_rows - r0)) - 1), acc);
 }
 
-/* One stretch of up to 16 rows to the parts of a tile. */
+/* Up to FEW_DIRECT columns: a row's codes are taken apart once, the rest is stream. Through a tile that
+ * would cost more, for the transposition alone takes as long as three or four columns. */
+#define FEW_DIRECT 4
+
+static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
+                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
+                           size_t n)
+{
+    struct k_stretch xs[FEW_DIRECT];
+    HB_ALIGNAS(64) __m512i isum[FEW_DIRECT][16];
+    HB_ALIGNAS(64) __m128i imin[FEW_DIRECT][16];
+    HB_ALIGNAS(64) k_stored stored[16];
+    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    memset(stored, 0, sizeof stored);
+    for (size_t c = 0; c < n_cols; c++) {
+        memset(isum[c], 0, sizeof isum[c]);
+        memset(imin[c], 0, sizeof imin[c]);
+    }
+    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
+        const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
+        const uint8_t *ahead = rows + 16 * row_bytes;
+        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
+        __m512 acc[FEW_DIRECT];
+        for (size_t c = 0; c < n_cols; c++)
+            acc[c] = _mm512_setzero_ps();
+        for (size_t s = 0; s < n / 256; s++) {
+            for (size_t c = 0; c < n_cols; c++) {
+                const uint8_t *col = (const uint8_t *)x + c * x_stride;
+                xs[c] = k_stretch_of(col + 256 * s, (const int16_t *)(col + sum_off) + 16 * s);
+            }
+            for (size_t r = 0; r < n_group; r++) {
+                const uint8_t *block = rows + r * row_bytes + s * K_BYTES;
+                __m512i z[4];
+                __m128i mn = _mm_setzero_si128(), sc = K_SCALES(&mn, block);
+                K_CODES(z, block);
+                for (size_t c = 0; c < n_cols; c++)
+                    k_row(&isum[c][r], &imin[c][r], z, sc, mn, &xs[c]);
+                stored[r] = k_stored_at(block);
+                hk512_prefetch(ahead + (s * 16 + r) * K_BYTES, K_BYTES);
+            }
+            for (size_t c = 0; c < n_cols; c++) {
+                const uint8_t *col = (const uint8_t *)x + c * x_stride;
+                acc[c] = k_fold(acc[c], isum[c], imin[c], stored,
+                                ((const float *)(col + scale_off))[s]);
+            }
+        }
+        hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
+    }
+}
+
+/* One stretch of up to 16 rows to the parts of a tile. While row r is read, what is at ahead +
+ * r * ahead_step is fetched. */
 HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, float *dmin,
-                              const uint8_t *rows, size_t row_bytes, size_t n_rows)
+                              const uint8_t *rows, size_t row_bytes, size_t n_rows,
+                              const uint8_t *ahead, size_t ahead_step)
 {
     HB_ALIGNAS(64) uint8_t codes[16][256];
     HB_ALIGNAS(64) int8_t scs[16][16], mns[16][16];
@@ -229,7 +281,7 @@ HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, floa
         for (int i = 0; i < 4; i++)
             _mm512_store_si512(codes[r] + 64 * i, z[i]);
         stored[r] = k_stored_at(block);
-        hk512_prefetch(block + 2 * K_BYTES, K_BYTES);
+        hk512_prefetch(ahead + r * ahead_step, K_BYTES);
     }
 #define K_OUT0(i) K_OUT_AT(0, i)
 #define K_OUT1(i) K_OUT_AT(1, i)
@@ -269,15 +321,21 @@ void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t r
     uint8_t *u = tile;
     int8_t *sc = (int8_t *)(u + at.scales), *mn = (int8_t *)(u + at.mins);
     float *d = (float *)(u + at.d), *dmin = (float *)(u + at.dmin);
-    for (size_t b = 0; b < n / 256; b++)
+    for (size_t b = 0; b < n / 256; b++) {
+        const uint8_t *rows = (const uint8_t *)w + b * K_BYTES;
         k_pack_stretch(u + b * 4096, sc + b * K_SUBS * 16, mn + b * K_SUBS * 16, d + b * 16,
-                       dmin + b * 16, (const uint8_t *)w + b * K_BYTES, row_bytes, n_rows);
+                       dmin + b * 16, rows, row_bytes, n_rows, rows + 2 * K_BYTES, row_bytes);
+    }
 }
 
 void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
                           size_t n)
 {
+    if (n_cols <= FEW_DIRECT) {
+        k_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, n_cols, n);
+        return;
+    }
     HB_ALIGNAS(64) uint8_t u[4096];
     HB_ALIGNAS(64) int8_t sc[256], mn[256];
     HB_ALIGNAS(64) float d[16], dmin[16];
@@ -288,7 +346,8 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
         for (size_t c = 0; c < 16; c++)
             acc[c] = _mm512_setzero_ps();
         for (size_t b = 0; b < n / 256; b++) {
-            k_pack_stretch(u, sc, mn, d, dmin, rows + b * K_BYTES, row_bytes, n_group);
+            k_pack_stretch(u, sc, mn, d, dmin, rows + b * K_BYTES, row_bytes, n_group,
+                           rows + 16 * (row_bytes + b * K_BYTES), K_BYTES);
             struct hk512_cols xs = hk512_cols_at(x, x_stride, n, b);
             if (HK_SUB == 32)
                 hk_tile_k32_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET, K_HAS_MIN);
