@@ -80,6 +80,8 @@ def newer_characters():
     newer = []
     for c in map(chr, range(0x80, 0x20000)):
         kind = unicodedata.category(c)
+        if kind == "Cs":
+            continue
         if kind[0] != "Z" and (kind[0] == "P") != (len(pre.pre_tokenize_str("a" + c)) > 1):
             newer.append(c)
         if kind in ("Mn", "Cf") and norm.normalize_str(c):

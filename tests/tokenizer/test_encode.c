@@ -208,6 +208,36 @@ static void long_words_merge_as_short_ones(void **state)
     small_end(&s);
 }
 
+/* Inputs that are one long word or many: they come back, and in time. */
+static void long_texts_of_one_kind_come_back(void **state)
+{
+    static const char *const units[] = {"a", " ", "\n", "7", "'", "\xCC\x81", "ab", "abc", "a ",
+                                        "\xF0\x9F\x91\xA9\xE2\x80\x8D", "\xFF", "<|end|>"};
+    size_t len = (size_t)1 << 18, n;
+    struct small s[2];
+    char *text = malloc(len);
+    small_bpe(&s[0]);
+    small_spm(&s[1]);
+    for (size_t k = 0; k < 2 * sizeof units / sizeof *units; k++) {
+        struct hv_stream stream = {0};
+        fill(text, len, units[k / 2]);
+        const struct hv_tokenizer *tok = s[k % 2].tok;
+        int32_t *ids = vocab_encode(tok, text, len, 0, &n);
+        size_t at = 0, piece;
+        char out[64];
+        for (size_t i = 0; i < n; i++, at += piece) {
+            assert_int_equal(hv_stream_push(tok, &stream, ids[i], HV_TEXT_START, out, 64, &piece,
+                                            NULL), HEARTH_OK);
+            assert_true(at + piece <= len && memcmp(text + at, out, piece) == 0);
+        }
+        assert_int_equal(at + hv_stream_flush(&stream, 0, out), len);
+        free(ids);
+    }
+    free(text);
+    small_end(&s[0]);
+    small_end(&s[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +252,7 @@ int main(void)
         cmocka_unit_test(capacity_is_kept_and_the_need_told),
         cmocka_unit_test(scratch_is_stated_exactly),
         cmocka_unit_test(long_words_merge_as_short_ones),
+        cmocka_unit_test(long_texts_of_one_kind_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
