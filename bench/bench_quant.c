@@ -94,6 +94,24 @@ __attribute__((target("avx2"))) static double peak_avx2(void)
     return 200000.0 * 12 * 64 / t * 1e-9;
 #undef OP
 }
+
+__attribute__((target("avx512f"))) static double peak_avx512_float(void)
+{
+    double t;
+#define OP(i) "vfmadd231ps %%zmm30, %%zmm31, %%zmm" #i "\n"
+    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
+    return 200000.0 * 12 * 32 / t * 1e-9;
+#undef OP
+}
+
+__attribute__((target("avx2"))) static double peak_avx2_float(void)
+{
+    double t;
+#define OP(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n"
+    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
+    return 200000.0 * 12 * 16 / t * 1e-9;
+#undef OP
+}
 #else
 static double read_speed(const uint8_t *p, size_t bytes)
 {
@@ -106,13 +124,13 @@ static double read_speed(const uint8_t *p, size_t bytes)
 }
 #endif
 
-static double peak_of(const char *level)
+static double peak_of(const char *level, int is_float)
 {
 #if defined(__x86_64__)
     if (!strcmp(level, "avx512"))
-        return peak_avx512();
+        return is_float ? peak_avx512_float() : peak_avx512();
     if (!strcmp(level, "avx2"))
-        return peak_avx2();
+        return is_float ? peak_avx2_float() : peak_avx2();
 #endif
     return 0;
 }
@@ -139,11 +157,13 @@ int main(int argc, char **argv)
     }
     size_t bytes = kib << 10, n_cols = 512, x_stride = hk_act_row_bytes(n);
     uint8_t *w = aligned(bytes + 4096), *x = aligned(n_cols * x_stride);
-    float *xf = aligned(n * 4), *y = aligned((bytes / (n / 32 * 10) + 64) * 16 * 4), *yt = aligned(n_cols * 64);
+    float *xf = aligned(n * 4), *fx = aligned(n_cols * n * 4), *y = aligned((bytes / (n / 32 * 10) + 64) * 16 * 4), *yt = aligned(n_cols * 64);
     for (size_t i = 0; i < bytes; i++)
         w[i] = (uint8_t)(i * 2654435761u >> 13) & 0x3F;
     for (size_t i = 0; i < n; i++)
         xf[i] = (float)(i % 17) - 8;
+    for (size_t c = 0; c < n_cols; c++)
+        memcpy(fx + c * n, xf, n * 4);
 
     uint32_t features = hb_os_cpu_features();
     for (int level = HK_LEVEL_COUNT - 1; level >= 0; level--) {
@@ -152,40 +172,45 @@ int main(int argc, char **argv)
             continue;
         struct hk_table t;
         hk_select(&t, features, (enum hk_level)level);
-        double peak = peak_of(t.level), at, tq;
+        double peak = peak_of(t.level, 0), peak_float = peak_of(t.level, 1), at, tq;
         TIME(tq, for (size_t c = 0; c < n_cols; c++) t.act_quantize(x + c * x_stride, xf, n));
-        printf("{\"level\":\"%s\",\"act_quantize_ns_per_1024\":%.1f,\"int8_peak_gops\":%.0f}\n", t.level,
-               tq / (double)(n_cols * n) * 1024e9, peak);
+        printf("{\"level\":\"%s\",\"act_quantize_ns_per_1024\":%.1f,\"int8_peak_gops\":%.0f,"
+               "\"f32_peak_gflops\":%.0f}\n",
+               t.level, tq / (double)(n_cols * n) * 1024e9, peak, peak_float);
         for (int type = 0; type < HK_QTYPE_COUNT; type++) {
             const struct hk_qtype_info *info = &hk_qtype_info[type];
             const struct hk_quant *q = &t.quant[type];
-            if (info->family == HK_FAMILY_FLOAT || !q->stream || n % info->block_elements ||
+            if (!q->stream || n % info->block_elements ||
                 (only_type && strcmp(only_type, info->name)))
                 continue;
             size_t row = n / info->block_elements * info->block_bytes, rows = bytes / row;
+            bool is_float = info->family == HK_FAMILY_FLOAT;
+            const void *cols = is_float ? (void *)fx : (void *)x;
+            size_t stride = is_float ? n * sizeof(float) : x_stride;
             double read = read_speed(w, rows * row), stream, pack, tile, few[4];
-            TIME(stream, q->stream(y, w, row, rows, x, n));
+            TIME(stream, q->stream(y, w, row, rows, cols, n));
             uint8_t *panel = aligned(hk_tile_layout(info, n).bytes);
             size_t pack_rows = rows < 4096 ? rows / 16 * 16 : 4096;
             TIME(pack, for (size_t r = 0; r < pack_rows; r += 16)
                            q->pack(panel, w + r * row, row, 16, n));
-            hk_tile_fn *f = info->family == HK_FAMILY_B32   ? t.tile_b32
+            hk_tile_fn *f = is_float                        ? t.tile_float
+                            : info->family == HK_FAMILY_B32 ? t.tile_b32
                             : info->family == HK_FAMILY_K32 ? t.tile_k32
                                                             : t.tile_k16;
             TIME(tile, for (int k = 0; k < 8; k++)
-                           f(yt, 16, 16, panel, x, x_stride, n_cols, n, info));
+                           f(yt, 16, 16, panel, cols, stride, n_cols, n, info));
             tile /= 8;
             for (int i = 0; i < 4; i++) {
                 few[i] = 0;
                 if (q->few)
-                    TIME(few[i], q->few(y, rows, w, row, rows, x, x_stride, (size_t)2 << i, n));
+                    TIME(few[i], q->few(y, rows, w, row, rows, cols, stride, (size_t)2 << i, n));
             }
             at = 2.0 * 16 * (double)n_cols * (double)n / tile * 1e-9;
             double gbs = (double)(rows * row) / stream * 1e-9;
             printf("{\"level\":\"%s\",\"type\":\"%s\",\"n\":%zu,\"stream_gb_s\":%.1f,\"read_gb_s\":%.1f,"
                    "\"stream_share\":%.2f,\"tile_gops\":%.0f,\"tile_share\":%.2f,\"pack_gb_s\":%.1f,"
                    "\"pack_share_512\":%.3f,\"few\":[%.2f,%.2f,%.2f,%.2f]}\n",
-                   t.level, info->name, n, gbs, read, gbs / read, at, peak > 0 ? at / peak : 0,
+                   t.level, info->name, n, gbs, read, gbs / read, at, peak > 0 ? at / (is_float ? peak_float : peak) : 0,
                    (double)(pack_rows * row) / pack * 1e-9, pack / (double)(pack_rows / 16) / tile,
                    few[0] / stream, few[1] / stream, few[2] / stream, few[3] / stream);
             fflush(stdout);

@@ -8,12 +8,13 @@
 #define AVX512_B32   AVX512_BLOCKS
 #define AVX512_K32   AVX512_BLOCKS
 #define AVX512_K16   AVX512_BLOCKS
-#define AVX512_FLOAT(id, name)
+#define AVX512_FLOAT AVX512_BLOCKS
 #define AVX512_PLAIN(id, name)
 
 const struct hk_table hk_table_avx512 = {
     .level = "avx512",
     .act_quantize = hk_act_quantize__avx512,
+    .tile_float = hk_tile_float__avx512,
     .tile_b32 = hk_tile_b32__avx512,
     .tile_k32 = hk_tile_k32__avx512,
     .tile_k16 = hk_tile_k16__avx512,

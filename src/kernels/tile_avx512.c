@@ -104,3 +104,88 @@ void hk_tile_k16__avx512(float *restrict y, size_t ldy, size_t n_rows, const voi
 {
     tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16, hk_tile_k16_stretch__avx512);
 }
+
+/* ---- float tiles ----------------------------------------------------------------------------
+ *
+ * Six columns times four chains in registers. Chains of 512 k at a time, kept in memory between the
+ * pieces, so that the columns stay in the first cache while the four chains of a step pass. */
+#define TILE_COLS  6
+#define TILE_PIECE 32
+
+HB_INLINE void tile_avx512_chains(__m512 (*acc)[16], const float *w, size_t whole, size_t longer,
+                                  const uint8_t *x, size_t x_stride, size_t from, size_t to,
+                                  const int n_cols)
+{
+    for (size_t i = 0; i < 16; i += 4) {
+        __m512 a[TILE_COLS][4];
+        const float *chain[4];
+        HK_UNROLL(4)
+        for (size_t l = 0; l < 4; l++)
+            chain[l] = w + ((i + l) * whole + (i + l < longer ? i + l : longer)) * 16;
+        HK_UNROLL(6)
+        for (int c = 0; c < n_cols; c++)
+            HK_UNROLL(4)
+            for (int l = 0; l < 4; l++)
+                a[c][l] = acc[c][i + (size_t)l];
+        for (size_t j = from; j < to; j++) {
+            const uint8_t *q = x + (16 * j + i) * sizeof(float);
+            HK_UNROLL(4)
+            for (int l = 0; l < 4; l++) {
+                __m512 wl = _mm512_load_ps(chain[l] + 16 * j);
+                HK_UNROLL(6)
+                for (int c = 0; c < n_cols; c++) {
+                    float f;
+                    memcpy(&f, q + (size_t)c * x_stride + 4 * l, sizeof f);
+                    a[c][l] = _mm512_fmadd_ps(wl, _mm512_set1_ps(f), a[c][l]);
+                }
+            }
+        }
+        HK_UNROLL(6)
+        for (int c = 0; c < n_cols; c++)
+            HK_UNROLL(4)
+            for (int l = 0; l < 4; l++)
+                acc[c][i + (size_t)l] = a[c][l];
+    }
+}
+
+HB_INLINE void tile_avx512_float_cols(float *y, size_t ldy, size_t n_rows, const float *w,
+                                      const uint8_t *x, size_t x_stride, size_t n, const int n_cols)
+{
+    __m512 acc[TILE_COLS][16];
+    size_t whole = n / 16, longer = n % 16;
+    for (int c = 0; c < n_cols; c++)
+        for (int i = 0; i < 16; i++)
+            acc[c][i] = _mm512_setzero_ps();
+    for (size_t j = 0; j < whole; j += TILE_PIECE)
+        tile_avx512_chains(acc, w, whole, longer, x, x_stride, j,
+                           whole - j < TILE_PIECE ? whole : j + TILE_PIECE, n_cols);
+    for (int c = 0; c < n_cols; c++) {
+        const float *col = (const float *)(x + (size_t)c * x_stride);
+        for (size_t i = 0; i < longer; i++)
+            acc[c][i] = _mm512_fmadd_ps(_mm512_load_ps(w + (i * whole + i + whole) * 16),
+                                        _mm512_set1_ps(col[16 * whole + i]), acc[c][i]);
+        __m512 sum = acc[c][0];
+        for (int i = 1; i < 16; i++)
+            sum = _mm512_add_ps(sum, acc[c][i]);
+        _mm512_mask_storeu_ps(y + (size_t)c * ldy, (__mmask16)((1u << n_rows) - 1), sum);
+    }
+}
+
+void hk_tile_float__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+                           const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
+                           const struct hk_qtype_info *info)
+{
+    (void)info;
+    for (size_t c = 0; c < n_cols; c += TILE_COLS) {
+        const uint8_t *xc = (const uint8_t *)x + c * x_stride;
+        float *yc = y + c * ldy;
+        switch (n_cols - c) {
+        case 1: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 1); break;
+        case 2: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 2); break;
+        case 3: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 3); break;
+        case 4: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 4); break;
+        case 5: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 5); break;
+        default: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 6); break;
+        }
+    }
+}

@@ -10,7 +10,7 @@
 #define HK_BLOCKS_H
 
 #include "kernels/hk_bodies.h"
-#include "kernels/hk_fma.h"
+#include "kernels/hk_half.h"
 #include <string.h>
 
 /* What qtypes.def says, as constants: HK_BYTES_Q4_0, HK_OFFSET_Q4_0, HK_HAS_MIN_Q4_0. */
@@ -66,18 +66,9 @@ struct hk_superblock {
 #define HK_MXFP4_CODES \
     12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0
 
-/* IEEE half to float, exact; a NaN stays one. */
 HB_INLINE float hk_block_half(const uint8_t bytes[2])
 {
-    uint32_t h = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
-    uint32_t sign = (h & 0x8000u) << 16, e = h >> 10 & 31, frac = h & 0x3FFu;
-    if (e == 0) {
-        float tiny = (float)frac * 0x1p-24f;
-        return hk_from_bits(hk_to_bits(tiny) | sign);
-    }
-    if (e == 31)
-        return hk_from_bits(sign | 0x7F800000u | frac << 13 | (frac ? 0x400000u : 0));
-    return hk_from_bits(sign | (e + 112) << 23 | frac << 13);
+    return hk_f16_to_f32((uint16_t)(bytes[0] | bytes[1] << 8));
 }
 
 /* E8M0 exponent, halved because the codes are doubled: 2^(e - 128), subnormal for e < 2. */
