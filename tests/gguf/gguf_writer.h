@@ -5,6 +5,7 @@
 
 #include "test_support.h"
 #include "gguf/hg_gguf.h"
+#include "base/os/hb_os.h"
 
 struct gw {
     uint8_t *at;
@@ -135,17 +136,25 @@ static inline bool gw_read(struct gw *w, const char *path)
     return true;
 }
 
+static inline double gw_now_ms(void)
+{
+    return (double)hb_os_now_ns() * 1e-6;
+}
+
 /* ---- a heap that counts, and refuses the n-th allocation ---- */
 
 struct gw_heap {
     size_t live, peak, calls;
     long refuse_at; /* -1: never */
+    int refuse_for_ever;
 };
 
 static inline void *gw_alloc(void *user, size_t size)
 {
     struct gw_heap *h = user;
-    if (h->refuse_at >= 0 && (long)h->calls++ == h->refuse_at)
+    long call = (long)h->calls++;
+    if (h->refuse_at >= 0 &&
+        (call == h->refuse_at || (h->refuse_for_ever && call > h->refuse_at)))
         return NULL;
     h->live += size;
     if (h->live > h->peak)
