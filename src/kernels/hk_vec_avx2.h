@@ -200,4 +200,33 @@ HB_INLINE hk_vf hk_v_max_abs_bits(hk_vf m, hk_vf x)
         _mm256_max_epu32(_mm256_castps_si256(m), _mm256_castps_si256(hk_v_abs(x))));
 }
 
+HB_INLINE hk_vf hk_v_load_bf16(const uint16_t *p)
+{
+    __m256i y = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(y, 16));
+}
+
+/* HK_VL vectors as the rows of a square matrix, transposed in place */
+HB_INLINE void hk_v_transpose(hk_vf v[HK_VL])
+{
+    hk_vf a[8], b[8];
+    HB_UNROLL for (int i = 0; i < 8; i += 2)
+    {
+        a[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    }
+    HB_UNROLL for (int i = 0; i < 8; i += 4)
+    {
+        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xEE);
+        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xEE);
+    }
+    HB_UNROLL for (int i = 0; i < 4; i++)
+    {
+        v[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
+
 #endif

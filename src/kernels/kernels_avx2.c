@@ -5,23 +5,29 @@
     [HK_##id] = {.stream = hk_stream_##name##__avx2,                                               \
                  .few = hk_few_##name##__avx2,                                                     \
                  .pack = hk_pack_##name##__avx2},
-#define AVX2_B32   AVX2_BLOCKS
-#define AVX2_K32   AVX2_BLOCKS
-#define AVX2_K16   AVX2_BLOCKS
-#define AVX2_FLOAT(id, name)
+#define AVX2_B32 AVX2_BLOCKS
+#define AVX2_K32 AVX2_BLOCKS
+#define AVX2_K16 AVX2_BLOCKS
+#define AVX2_FLOAT(id, name)                                                                       \
+    [HK_##id] = {.unpack = hk_unpack_##name##__avx2,                                               \
+                 .stream = hk_stream_##name##__avx2,                                               \
+                 .few = hk_few_##name##__avx2,                                                     \
+                 .pack = hk_pack_##name##__avx2},
 #define AVX2_PLAIN(id, name)
 
 const struct hk_table hk_table_avx2 = {
     .level = "avx2",
     .act_quantize = hk_act_quantize__avx2,
+    .tile_float = hk_tile_float__avx2,
     .tile_b32 = hk_tile_b32__avx2,
     .tile_k32 = hk_tile_k32__avx2,
     .tile_k16 = hk_tile_k16__avx2,
-    .quant = {
+    .quant =
+        {
 #define HK_QTYPE(id, name, gguf, elements, bytes, family, offset, has_min) AVX2_##family(id, name)
 #include "kernels/qtypes.def"
 #undef HK_QTYPE
-    },
+        },
     .rmsnorm_f32 = hk_rmsnorm_f32__avx2,
     .layernorm_f32 = hk_layernorm_f32__avx2,
     .softmax_f32 = hk_softmax_f32__avx2,
@@ -44,10 +50,11 @@ const struct hk_table hk_table_avx2 = {
     .f32_to_f16 = hk_f32_to_f16__avx2,
     .f32_to_bf16 = hk_f32_to_bf16__avx2,
     .max_abs_bits = hk_max_abs_bits__avx2,
-    .kv = {
-        [HK_KV_F32] = {.scores = hk_attn_scores_f32__avx2, .values = hk_attn_values_f32__avx2},
-        [HK_KV_F16] = {.scores = hk_attn_scores_f16__avx2,
-                       .values = hk_attn_values_f16__avx2,
-                       .put_v = hk_kv_put_v_f16__avx2},
-    },
+    .kv =
+        {
+            [HK_KV_F32] = {.scores = hk_attn_scores_f32__avx2, .values = hk_attn_values_f32__avx2},
+            [HK_KV_F16] = {.scores = hk_attn_scores_f16__avx2,
+                           .values = hk_attn_values_f16__avx2,
+                           .put_v = hk_kv_put_v_f16__avx2},
+        },
 };

@@ -1,4 +1,4 @@
-/* The float slots at avx2: the templates over its vectors. */
+/* The slots that work along a row of floats at avx2: the templates over its vectors. */
 #include "kernels/hk_vec_avx2.h"
 #include "kernels/hk_math_vec.h"
 
