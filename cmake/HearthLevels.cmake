@@ -6,10 +6,14 @@ set(HEARTH_FLAGS_avx2 "-mavx2;-mfma;-mf16c")
 set(HEARTH_FLAGS_avx512
   "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mprefer-vector-width=512")
 set(HEARTH_FLAGS_neon "")
+set(HEARTH_FLAGS_neon_dot "-march=armv8.2-a+dotprod")
+set(HEARTH_FLAGS_neon_i8mm "-march=armv8.2-a+dotprod+i8mm")
 
 set(HEARTH_ARCH_avx2 "x86_64|AMD64|amd64")
 set(HEARTH_ARCH_avx512 "x86_64|AMD64|amd64")
-set(HEARTH_ARCH_neon "aarch64|arm64|ARM64")
+foreach(level IN ITEMS neon neon_dot neon_i8mm) # little-endian; aarch64_be has the scalar level
+  set(HEARTH_ARCH_${level} "aarch64|arm64|ARM64")
+endforeach()
 
 set(HEARTH_KERNEL_SOURCES src/kernels/qtypes.c src/kernels/cpu.c src/kernels/dispatch.c)
 set(hearth_level_defines "")

@@ -20,6 +20,15 @@
     KV_CASE(5) KV_CASE(6) KV_CASE(7) KV_CASE(8) KV_CASE(9) KV_CASE(10) KV_CASE(11) KV_CASE(12)
 #define KV_VALUE_CASES                                                                             \
     KV_CASE(1, 8) KV_CASE(2, 8) KV_CASE(3, 8) KV_CASE(4, 4) KV_CASE(5, 4) KV_CASE(6, 4)
+#elif HK_VL == 4 /* 32 registers of 4 lanes */
+#define KV_MAX_ROWS        6
+#define KV_WIDEN_ROWS      12
+#define KV_SCORES_PREFETCH 1
+#define KV_VALUE_ROWS      6
+#define KV_VALUE_FEW       2
+#define KV_ROW_CASES       KV_CASE(1) KV_CASE(2) KV_CASE(3) KV_CASE(4) KV_CASE(5) KV_CASE(6)
+#define KV_VALUE_CASES                                                                             \
+    KV_CASE(1, 8) KV_CASE(2, 8) KV_CASE(3, 4) KV_CASE(4, 4) KV_CASE(5, 4) KV_CASE(6, 4)
 #else /* 16 registers of 8 lanes */
 #define KV_MAX_ROWS        6
 #define KV_WIDEN_ROWS      12

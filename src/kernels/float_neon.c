@@ -1,0 +1,7 @@
+/* The float slots at neon: the templates over its vectors. */
+#include "kernels/hk_vec_neon.h"
+#include "kernels/hk_math_vec.h"
+
+#include "kernels/elementwise_vec_tmpl.c"
+#include "kernels/norm_vec_tmpl.c"
+#include "kernels/rope_vec_tmpl.c"

@@ -1,0 +1,35 @@
+/* What the level neon adds: the ARMv8-A baseline. */
+#include "kernels/hk_bodies.h"
+
+const struct hk_table hk_table_neon = {
+    .level = "neon",
+    .rmsnorm_f32 = hk_rmsnorm_f32__neon,
+    .layernorm_f32 = hk_layernorm_f32__neon,
+    .softmax_f32 = hk_softmax_f32__neon,
+    .add_f32 = hk_add_f32__neon,
+    .mul_f32 = hk_mul_f32__neon,
+    .scale_f32 = hk_scale_f32__neon,
+    .silu_mul_f32 = hk_silu_mul_f32__neon,
+    .gelu_mul_f32 = hk_gelu_mul_f32__neon,
+    .gelu_erf_f32 = hk_gelu_erf_f32__neon,
+    .gelu_tanh_f32 = hk_gelu_tanh_f32__neon,
+    .silu_f32 = hk_silu_f32__neon,
+    .softcap_f32 = hk_softcap_f32__neon,
+    .exp_f32 = hk_exp_f32__neon,
+    .tanh_f32 = hk_tanh_f32__neon,
+    .erf_f32 = hk_erf_f32__neon,
+    .rope_pair_f32 = hk_rope_pair_f32__neon,
+    .rope_half_f32 = hk_rope_half_f32__neon,
+    .attn_softmax = hk_attn_softmax__neon,
+    .attn_merge = hk_attn_merge__neon,
+    .f32_to_f16 = hk_f32_to_f16__neon,
+    .f32_to_bf16 = hk_f32_to_bf16__neon,
+    .max_abs_bits = hk_max_abs_bits__neon,
+    .kv = {
+        [HK_KV_F32] = {.scores = hk_attn_scores_f32__neon, .values = hk_attn_values_f32__neon},
+        [HK_KV_F16] = {.scores = hk_attn_scores_f16__neon,
+                       .values = hk_attn_values_f16__neon,
+                       .put_k = hk_kv_put_k_f16__neon,
+                       .put_v = hk_kv_put_v_f16__neon},
+    },
+};
