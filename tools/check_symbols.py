@@ -18,6 +18,8 @@ FREESTANDING = {
     "strchr", "strrchr", "strstr",
     "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail",
 }
+# Atomic operations of the compiler's own runtime (AArch64: with or without LSE, chosen at start).
+ATOMICS = re.compile(r"^__aarch64_(cas|swp|ld(add|set|clr|eor))\d+_\w+$")
 # Objects that may call the operating system.
 SYSTEM_OBJECTS = re.compile(r"^(os_|cpu_features\.|serve_)")
 # Objects behind an option that bring a library along: what they may need of it.
@@ -39,7 +41,7 @@ def symbols(nm, library):
 
 def may_need(obj, name):
     return (SYSTEM_OBJECTS.match(obj) or PREFIX.match(name) or name in FREESTANDING
-            or any(o.match(obj) and n.match(name) for o, n in LIBRARIES))
+            or ATOMICS.match(name) or any(o.match(obj) and n.match(name) for o, n in LIBRARIES))
 
 
 def main():
