@@ -1,4 +1,4 @@
-/* The float slots at neon: the templates over its vectors. */
+/* The slots that work along a row of floats at neon: the templates over its vectors. */
 #include "kernels/hk_vec_neon.h"
 #include "kernels/hk_math_vec.h"
 
