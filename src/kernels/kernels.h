@@ -109,7 +109,11 @@ HB_INLINE size_t hk_act_row_bytes(size_t n)
  *   K16    as K32 with n/16 sub-blocks
  *
  * Parts follow one another, each on a multiple of 64 bytes. Rows that are missing (the last tile of
- * a matrix) are zero. */
+ * a matrix) are zero.
+ *
+ * Multipliers may rely on this: types with mins have offset 0; codes are below 32 (B32, K32) or 64
+ * (K16), unless the offset is 128, when they are any byte. So 16-bit sums of pairs cannot saturate,
+ * or a code minus 128 fits a signed byte. */
 #define HK_TILE_ROWS 16
 
 struct hk_tile_layout {

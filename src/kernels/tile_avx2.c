@@ -3,7 +3,28 @@
  * Products are added as int16 as long as they fit (codes stay below 32 in B32 and K32, below 64 in
  * K16, unless they are wide: hk_avx2.h), then widened. Sums per column live in memory, which is next
  * to the caches' ports no cost: they are touched once per (sub-)block. */
-#include "kernels/hk_tile_avx2.h"
+#include "kernels/quant/hk_avx2.h"
+
+/* Where a stretch of the columns is. */
+struct tile_avx2_cols {
+    const uint8_t *q;     /* first column, first k of the stretch */
+    const uint8_t *sums;  /* int16[16] of the stretch, first column */
+    const uint8_t *scale; /* float of the stretch, first column */
+    size_t stride;
+};
+
+HB_INLINE struct tile_avx2_cols tile_avx2_cols_at(const void *x, size_t stride, size_t n, size_t s)
+{
+    const uint8_t *row = x;
+    return (struct tile_avx2_cols){row + s * HK_STRETCH, row + hk_act_sum_off(n) + s * 32,
+                               row + hk_act_scale_off(n) + s * sizeof(float), stride};
+}
+
+HB_INLINE void tile_avx2_store_cols(float *y, size_t ldy, size_t n_rows, float (*acc)[16], size_t n_cols)
+{
+    for (size_t c = 0; c < n_cols; c++)
+        memcpy(y + c * ldy, acc[c], n_rows * sizeof(float));
+}
 
 /* dot[c][2] = start[c] + the products of n_groups groups of four k; `flush` groups fit int16. */
 HB_INLINE void tile_avx2_dots(__m256i (*dot)[2], const uint8_t *u, const int n_groups,
@@ -34,12 +55,12 @@ HB_INLINE void tile_avx2_dots(__m256i (*dot)[2], const uint8_t *u, const int n_g
     }
 }
 
-HB_INLINE __m256i tile_avx2_sums(const struct hk256_cols *x, int c)
+HB_INLINE __m256i tile_avx2_sums(const struct tile_avx2_cols *x, int c)
 {
     return hk256_load(x->sums + (size_t)c * x->stride);
 }
 
-HB_INLINE void tile_avx2_finish(float *acc, const __m256 p[2], const struct hk256_cols *x, int c)
+HB_INLINE void tile_avx2_finish(float *acc, const __m256 p[2], const struct tile_avx2_cols *x, int c)
 {
     float scale;
     memcpy(&scale, x->scale + (size_t)c * x->stride, sizeof scale);
@@ -49,7 +70,7 @@ HB_INLINE void tile_avx2_finish(float *acc, const __m256 p[2], const struct hk25
 }
 
 HB_INLINE void tile_avx2_b32(float (*acc)[16], const uint8_t *u, const float *d, const float *m,
-                             size_t n_blocks, struct hk256_cols x, int offset, const bool has_min,
+                             size_t n_blocks, struct tile_avx2_cols x, int offset, const bool has_min,
                              const bool wide, const int n_cols)
 {
     union {
@@ -86,7 +107,7 @@ HB_INLINE void tile_avx2_b32(float (*acc)[16], const uint8_t *u, const float *d,
 }
 
 HB_INLINE void tile_avx2_k(float (*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn,
-                           const float *d, const float *dmin, struct hk256_cols x, int offset,
+                           const float *d, const float *dmin, struct tile_avx2_cols x, int offset,
                            const bool has_min, const bool wide, const int sub, const int n_cols)
 {
     const size_t n_sub = 256 / (size_t)sub;
@@ -148,8 +169,8 @@ HB_INLINE void tile_avx2_k(float (*acc)[16], const uint8_t *u, const int8_t *sc,
         x.q += width * x.stride, x.sums += width * x.stride, x.scale += width * x.stride;          \
     }
 
-void hk_tile_b32_stretch__avx2(float (*acc)[16], const uint8_t *u, const float *d, const float *m,
-                               size_t n_blocks, struct hk256_cols x, size_t n_cols, int offset,
+static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const float *d, const float *m,
+                               size_t n_blocks, struct tile_avx2_cols x, size_t n_cols, int offset,
                                bool has_min)
 {
 #define CALL_MIN(w)    tile_avx2_b32(acc, u, d, m, n_blocks, x, 0, true, false, w)
@@ -174,9 +195,9 @@ void hk_tile_b32_stretch__avx2(float (*acc)[16], const uint8_t *u, const float *
 #define CALL_WIDE_16(w)   CALL_K(16, false, true, w)
 #define CALL_OFFSET_16(w) CALL_K(16, false, false, w)
 #define TILE_K(name, sub)                                                                          \
-    void hk_tile_##name##_stretch__avx2(float (*acc)[16], const uint8_t *u, const int8_t *sc,      \
+    static void tile_avx2_##name##_stretch(float (*acc)[16], const uint8_t *u, const int8_t *sc,      \
                                         const int8_t *mn, const float *d, const float *dmin,       \
-                                        struct hk256_cols x, size_t n_cols, int offset,            \
+                                        struct tile_avx2_cols x, size_t n_cols, int offset,            \
                                         bool has_min)                                              \
     {                                                                                              \
         if (has_min)                                                                               \
@@ -202,16 +223,16 @@ void hk_tile_b32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void 
         const uint8_t *xc = (const uint8_t *)x + c * x_stride;
         float acc[4][16] = {{0}};
         for (size_t b = 0; b < n / 32; b += 8)
-            hk_tile_b32_stretch__avx2(acc, u + b * 512, d + b * 16, m + b * 16,
+            tile_avx2_b32_stretch(acc, u + b * 512, d + b * 16, m + b * 16,
                                       n / 32 - b < 8 ? n / 32 - b : 8,
-                                      hk256_cols_at(xc, x_stride, n, b / 8), width, info->offset,
+                                      tile_avx2_cols_at(xc, x_stride, n, b / 8), width, info->offset,
                                       info->has_min);
-        hk256_store_cols(y + c * ldy, ldy, n_rows, acc, width);
+        tile_avx2_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
 
 typedef void tile_avx2_k_fn(float (*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn,
-                            const float *d, const float *dmin, struct hk256_cols x, size_t n_cols,
+                            const float *d, const float *dmin, struct tile_avx2_cols x, size_t n_cols,
                             int offset, bool has_min);
 
 static void tile_avx2_superblocks(float *restrict y, size_t ldy, size_t n_rows,
@@ -228,9 +249,9 @@ static void tile_avx2_superblocks(float *restrict y, size_t ldy, size_t n_rows,
         float acc[4][16] = {{0}};
         for (size_t b = 0; b < n / 256; b++)
             stretch(acc, tile + b * 4096, sc + b * n_sub * 16, mn + b * n_sub * 16, d + b * 16,
-                    dmin + b * 16, hk256_cols_at(x + c * x_stride, x_stride, n, b), width,
+                    dmin + b * 16, tile_avx2_cols_at(x + c * x_stride, x_stride, n, b), width,
                     info->offset, info->has_min);
-        hk256_store_cols(y + c * ldy, ldy, n_rows, acc, width);
+        tile_avx2_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
 
@@ -239,7 +260,7 @@ void hk_tile_k32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void 
                        const struct hk_qtype_info *info)
 {
     tile_avx2_superblocks(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 8,
-                          hk_tile_k32_stretch__avx2);
+                          tile_avx2_k32_stretch);
 }
 
 void hk_tile_k16__avx2(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
@@ -247,5 +268,5 @@ void hk_tile_k16__avx2(float *restrict y, size_t ldy, size_t n_rows, const void 
                        const struct hk_qtype_info *info)
 {
     tile_avx2_superblocks(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16,
-                          hk_tile_k16_stretch__avx2);
+                          tile_avx2_k16_stretch);
 }

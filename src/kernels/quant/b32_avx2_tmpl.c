@@ -4,7 +4,7 @@
  *
  * which gives the codes of 8 blocks in the order of hk_avx2.h, reading nothing beyond them, and
  * HK_D_AT, HK_M_AT: where scale and min are in a block. HK_E8M0: the scale is an exponent byte. */
-#include "kernels/hk_tile_avx2.h"
+#include "kernels/quant/hk_avx2.h"
 
 #define B32_OFFSET  HK_PASTE(HK_OFFSET_, HK_ID)
 #define B32_HAS_MIN HK_PASTE(HK_HAS_MIN_, HK_ID)
@@ -69,50 +69,66 @@ HB_INLINE const uint8_t *b32_blocks(uint8_t *spare, const uint8_t *blocks, size_
 
 /* The activations of a stretch in the order of the codes, and what the sums of blocks start from. */
 struct b32_stretch {
-    HB_ALIGNAS(32) int8_t q[256];
-    HB_ALIGNAS(32) int32_t start[8][4]; /* -offset * sum of block b, 0, 0, 0 */
-    float sum[8];
+    __m256i q[8];
+    __m256i start[4]; /* -offset * sum in the first dword of a block's lane */
+    HB_ALIGNAS(32) float sum[8];
 };
 
-HB_INLINE void b32_stretch_make(struct b32_stretch *to, const int8_t *q, const int16_t *sum,
+HB_INLINE void b32_stretch_make(struct b32_stretch *to, const int8_t *q, const int16_t *sums,
                                 size_t n_blocks)
 {
-    memset(to, 0, sizeof *to);
-    for (size_t b = 0; b < n_blocks; b++) {
-        memcpy(to->q + b / 2 * 64 + b % 2 * 16, q + 32 * b, 16);
-        memcpy(to->q + b / 2 * 64 + b % 2 * 16 + 32, q + 32 * b + 16, 16);
-        int32_t s = sum[2 * b] + sum[2 * b + 1];
-        to->start[b][0] = B32_HAS_MIN || B32_WIDE ? 0 : -B32_OFFSET * s;
-        to->sum[b] = (float)s;
+    HB_ALIGNAS(32) int8_t spare[256];
+    if (HB_UNLIKELY(n_blocks < 8)) {
+        memset(spare, 0, sizeof spare);
+        memcpy(spare, q, 32 * n_blocks);
+        q = spare;
+    }
+    __m256i sum = _mm256_madd_epi16(hk256_load(sums), _mm256_set1_epi16(1));
+    __m256i start = _mm256_mullo_epi32(sum, _mm256_set1_epi32(-B32_OFFSET));
+    const __m256i first = _mm256_setr_epi32(-1, 0, 0, 0, -1, 0, 0, 0);
+    _mm256_store_ps(to->sum, _mm256_cvtepi32_ps(sum));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        __m256i a = hk256_load(q + 64 * i), b = hk256_load(q + 64 * i + 32);
+        to->q[2 * i] = _mm256_permute2x128_si256(a, b, 0x20);
+        to->q[2 * i + 1] = _mm256_permute2x128_si256(a, b, 0x31);
+        __m256i at = _mm256_setr_epi32(2 * i, 0, 0, 0, 2 * i + 1, 0, 0, 0);
+        to->start[i] = _mm256_and_si256(_mm256_permutevar8x32_epi32(start, at), first);
     }
 }
 
-/* dots[i]: four int32 each whose sum is the dot of block 2 i (lower lane) and 2 i + 1. */
-HB_INLINE void b32_row(__m256i *dots, const __m256i *z, const struct b32_stretch *x)
+/* Four parts of the dots of blocks 2 i (lower lane) and 2 i + 1 of 8 rows. */
+struct b32_dots {
+    __m256i part[4][8];
+};
+
+HB_INLINE void b32_dot(struct b32_dots *to, size_t r, const __m256i *z, const struct b32_stretch *x)
 {
     const __m256i one = _mm256_set1_epi16(1);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
-        __m256i a = hk256_mul(z[2 * i], hk256_load(x->q + 64 * i), B32_WIDE);
-        __m256i b = hk256_mul(z[2 * i + 1], hk256_load(x->q + 64 * i + 32), B32_WIDE);
+        __m256i a = hk256_mul(z[2 * i], x->q[2 * i], B32_WIDE), dot;
+        __m256i b = hk256_mul(z[2 * i + 1], x->q[2 * i + 1], B32_WIDE);
         if (B32_WIDE)
-            dots[i] = _mm256_add_epi32(_mm256_madd_epi16(a, one), _mm256_madd_epi16(b, one));
+            dot = _mm256_add_epi32(_mm256_madd_epi16(a, one), _mm256_madd_epi16(b, one));
         else
-            dots[i] = _mm256_madd_epi16(_mm256_add_epi16(a, b), one);
+            dot = _mm256_madd_epi16(_mm256_add_epi16(a, b), one);
         if (!B32_WIDE && !B32_HAS_MIN)
-            dots[i] = _mm256_add_epi32(dots[i], hk256_load(x->start[2 * i]));
+            dot = _mm256_add_epi32(dot, x->start[i]);
+        to->part[i][r] = dot;
     }
 }
 
 /* The float chain over the blocks of a stretch for 8 rows. */
-HB_INLINE __m256 b32_fold(__m256 acc, __m256i (*dots)[4], const struct b32_stretch_scales *scales,
-                          const struct b32_stretch *x, size_t n_blocks, float a)
+HB_INLINE __m256 b32_fold(__m256 acc, const struct b32_dots *dots,
+                          const struct b32_stretch_scales *scales, const float *sums,
+                          size_t n_blocks, float a)
 {
     __m256 p = _mm256_setzero_ps();
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
-        __m256i t0 = hk256_sum4(dots[0][i], dots[1][i], dots[2][i], dots[3][i]);
-        __m256i t1 = hk256_sum4(dots[4][i], dots[5][i], dots[6][i], dots[7][i]);
+        const __m256i *v = dots->part[i];
+        __m256i t0 = hk256_sum4(v[0], v[1], v[2], v[3]), t1 = hk256_sum4(v[4], v[5], v[6], v[7]);
 #pragma GCC unroll 2
         for (size_t h = 0; h < 2; h++) {
             size_t b = 2 * i + h;
@@ -122,11 +138,19 @@ HB_INLINE __m256 b32_fold(__m256 acc, __m256i (*dots)[4], const struct b32_stret
                             : _mm256_permute2x128_si256(t0, t1, 0x20);
             p = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), b32_scales(scales->d[b]), p);
             if (B32_HAS_MIN)
-                p = _mm256_fmadd_ps(_mm256_set1_ps(x->sum[b]), b32_scales(scales->m[b]), p);
+                p = _mm256_fmadd_ps(_mm256_set1_ps(sums[b]), b32_scales(scales->m[b]), p);
         }
     }
     return _mm256_fmadd_ps(p, _mm256_set1_ps(a), acc);
 }
+
+/* What the rows of a group leave for the fold of a stretch. It is folded after the rows of the next
+ * stretch have been started: their arithmetic does not wait for it, nor it for their stores. */
+struct b32_pending {
+    struct b32_dots dots;
+    struct b32_stretch_scales scales;
+    HB_ALIGNAS(32) float sum[8];
+};
 
 void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row_bytes,
                            size_t n_rows, const void *restrict x, size_t n)
@@ -134,35 +158,96 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
     const uint8_t *q = x;
     const float *scale = (const float *)(q + hk_act_scale_off(n));
     const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n));
-    __m256i dots[8][4];
-    struct b32_stretch_scales scales;
+    struct b32_pending pending[2];
     uint8_t spare[8 * B32_BYTES] = {0};
-    memset(dots, 0, sizeof dots);
-    memset(&scales, 0, sizeof scales);
+    memset(pending, 0, sizeof pending);
+    __m256 acc = _mm256_setzero_ps();
+    size_t n_stretches = (n / 32 + 7) / 8, last_blocks = n / 32 - 8 * (n_stretches - 1), turn = 0;
+    if (n_rows == 0 || n_stretches == 0) {
+        memset(y, 0, n_rows * sizeof *y);
+        return;
+    }
     for (size_t r0 = 0; r0 < n_rows; r0 += 8) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
         const uint8_t *ahead = rows + 8 * row_bytes;
         size_t n_group = n_rows - r0 < 8 ? n_rows - r0 : 8;
-        __m256 acc = _mm256_setzero_ps();
-        for (size_t s = 0; s * 8 < n / 32; s++) {
-            size_t n_blocks = n / 32 - 8 * s < 8 ? n / 32 - 8 * s : 8;
+        for (size_t s = 0; s < n_stretches; s++, turn ^= 1) {
+            size_t n_blocks = s + 1 < n_stretches ? 8 : last_blocks;
+            struct b32_pending *to = &pending[turn], *from = &pending[turn ^ 1];
             struct b32_stretch xs;
             b32_stretch_make(&xs, (const int8_t *)q + 256 * s, sum + 16 * s, n_blocks);
+            memcpy(to->sum, xs.sum, sizeof to->sum);
             for (size_t r = 0; r < n_group; r++) {
                 const uint8_t *blocks =
                     b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
                 __m256i z[8];
                 B32_CODES(z, blocks);
-                b32_row(dots[r], z, &xs);
+                b32_dot(&to->dots, r, z, &xs);
+                b32_collect(&to->scales, blocks, r);
+                hk256_prefetch(ahead + (s * 8 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
+            }
+            if (s > 0) {
+                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, 8, scale[s - 1]);
+            } else if (r0 > 0) {
+                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, last_blocks,
+                               scale[n_stretches - 1]);
+                _mm256_storeu_ps(y + r0 - 8, acc);
+                acc = _mm256_setzero_ps();
+            }
+        }
+    }
+    const struct b32_pending *from = &pending[turn ^ 1];
+    size_t r0 = (n_rows - 1) / 8 * 8;
+    acc = b32_fold(acc, &from->dots, &from->scales, from->sum, last_blocks, scale[n_stretches - 1]);
+    _mm256_maskstore_ps(y + r0, hk256_lanes_below(n_rows - r0), acc);
+}
+
+/* A row's codes are taken apart once for all columns, the rest is stream. (A tile of the group, packed and
+ * multiplied stretch by stretch, was slower at any number of columns up to 16.) */
+void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
+                        size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
+                        size_t n)
+{
+    struct b32_stretch xs[16];
+    struct b32_dots dots[16];
+    struct b32_stretch_scales scales;
+    uint8_t spare[8 * B32_BYTES] = {0};
+    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    memset(&scales, 0, sizeof scales);
+    for (size_t c = 0; c < n_cols; c++)
+        memset(&dots[c], 0, sizeof dots[c]);
+    for (size_t r0 = 0; r0 < n_rows; r0 += 8) {
+        const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
+        const uint8_t *ahead = rows + 8 * row_bytes;
+        size_t n_group = n_rows - r0 < 8 ? n_rows - r0 : 8;
+        __m256 acc[16];
+        for (size_t c = 0; c < n_cols; c++)
+            acc[c] = _mm256_setzero_ps();
+        for (size_t s = 0; s * 8 < n / 32; s++) {
+            size_t n_blocks = n / 32 - 8 * s < 8 ? n / 32 - 8 * s : 8;
+            for (size_t c = 0; c < n_cols; c++) {
+                const uint8_t *col = (const uint8_t *)x + c * x_stride;
+                b32_stretch_make(&xs[c], (const int8_t *)col + 256 * s,
+                                 (const int16_t *)(col + sum_off) + 16 * s, n_blocks);
+            }
+            for (size_t r = 0; r < n_group; r++) {
+                const uint8_t *blocks =
+                    b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
+                __m256i z[8];
+                B32_CODES(z, blocks);
+                for (size_t c = 0; c < n_cols; c++)
+                    b32_dot(&dots[c], r, z, &xs[c]);
                 b32_collect(&scales, blocks, r);
                 hk256_prefetch(ahead + (s * 8 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
-            acc = b32_fold(acc, dots, &scales, &xs, n_blocks, scale[s]);
+            for (size_t c = 0; c < n_cols; c++) {
+                const uint8_t *col = (const uint8_t *)x + c * x_stride;
+                acc[c] = b32_fold(acc[c], &dots[c], &scales, xs[c].sum, n_blocks,
+                                  ((const float *)(col + scale_off))[s]);
+            }
         }
-        if (n_group == 8)
-            _mm256_storeu_ps(y + r0, acc);
-        else
-            _mm256_maskstore_ps(y + r0, hk256_lanes_below(n_group), acc);
+        for (size_t c = 0; c < n_cols; c++)
+            _mm256_maskstore_ps(y + c * ldy + r0, hk256_lanes_below(n_group), acc[c]);
     }
 }
 
@@ -219,24 +304,4 @@ void HK_BODY(pack, avx2)(void *restrict tile, const void *restrict w, size_t row
     for (size_t b = 0; b < n / 32; b += 8)
         b32_pack_stretch(u + b * 512, d + b * 16, m + b * 16, (const uint8_t *)w + b * B32_BYTES,
                          row_bytes, n_rows, n / 32 - b < 8 ? n / 32 - b : 8);
-}
-
-void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
-                        size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
-                        size_t n)
-{
-    HB_ALIGNAS(64) uint8_t u[4096];
-    HB_ALIGNAS(64) float d[8 * 16], m[8 * 16];
-    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
-        const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
-        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
-        float acc[16][16] = {{0}};
-        for (size_t b = 0; b < n / 32; b += 8) {
-            size_t n_blocks = n / 32 - b < 8 ? n / 32 - b : 8;
-            b32_pack_stretch(u, d, m, rows + b * B32_BYTES, row_bytes, n_group, n_blocks);
-            hk_tile_b32_stretch__avx2(acc, u, d, m, n_blocks, hk256_cols_at(x, x_stride, n, b / 8),
-                                      n_cols, B32_OFFSET, B32_HAS_MIN);
-        }
-        hk256_store_cols(y + r0, ldy, n_group, acc, n_cols);
-    }
 }

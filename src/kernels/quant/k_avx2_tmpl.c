@@ -4,7 +4,7 @@
  *     HB_INLINE void hk256_codes_<t>(__m256i z[8], const uint8_t *block)       natural order
  *     HB_INLINE __m128i hk256_scales_<t>(__m128i *mins, const uint8_t *block)
  *                         int8 scales (and mins) of the sub-blocks, in the low bytes */
-#include "kernels/hk_tile_avx2.h"
+#include "kernels/quant/hk_avx2.h"
 
 #define K_OFFSET  HK_PASTE(HK_OFFSET_, HK_ID)
 #define K_HAS_MIN HK_PASTE(HK_HAS_MIN_, HK_ID)
@@ -126,6 +126,50 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
     }
 }
 
+/* A row's codes are taken apart once for all columns, the rest is stream. (A tile of the group, packed and
+ * multiplied stretch by stretch, was slower at any number of columns up to 16.) */
+void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
+                        size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
+                        size_t n)
+{
+    __m256i isum[16][8], sums[16];
+    __m128i imin[16][8];
+    struct k_halves h;
+    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    memset(isum, 0, sizeof isum);
+    memset(imin, 0, sizeof imin);
+    memset(&h, 0, sizeof h);
+    for (size_t r0 = 0; r0 < n_rows; r0 += 8) {
+        const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
+        const uint8_t *ahead = rows + 8 * row_bytes;
+        size_t n_group = n_rows - r0 < 8 ? n_rows - r0 : 8;
+        __m256 acc[16];
+        for (size_t c = 0; c < n_cols; c++)
+            acc[c] = _mm256_setzero_ps();
+        for (size_t s = 0; s < n / 256; s++) {
+            for (size_t c = 0; c < n_cols; c++)
+                sums[c] = k_sums(
+                    (const int16_t *)((const uint8_t *)x + c * x_stride + sum_off) + 16 * s);
+            for (size_t r = 0; r < n_group; r++) {
+                const uint8_t *block = rows + r * row_bytes + s * K_BYTES;
+                __m256i z[8];
+                __m128i mn = _mm_setzero_si128(), sc = K_SCALES(&mn, block);
+                K_CODES(z, block);
+                for (size_t c = 0; c < n_cols; c++)
+                    k_row(&isum[c][r], &imin[c][r], z, sc, mn,
+                          (const int8_t *)x + c * x_stride + 256 * s, sums[c]);
+                k_collect(&h, block, r);
+                hk256_prefetch(ahead + (s * 8 + r) * K_BYTES, K_BYTES);
+            }
+            for (size_t c = 0; c < n_cols; c++)
+                acc[c] = k_fold(acc[c], isum[c], imin[c], &h,
+                                ((const float *)((const uint8_t *)x + c * x_stride + scale_off))[s]);
+        }
+        for (size_t c = 0; c < n_cols; c++)
+            _mm256_maskstore_ps(y + c * ldy + r0, hk256_lanes_below(n_group), acc[c]);
+    }
+}
+
 /* One stretch of up to 16 rows to the parts of a tile. */
 HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, float *dmin,
                               const uint8_t *rows, size_t row_bytes, size_t n_rows)
@@ -181,27 +225,4 @@ void HK_BODY(pack, avx2)(void *restrict tile, const void *restrict w, size_t row
     for (size_t b = 0; b < n / 256; b++)
         k_pack_stretch(u + b * 4096, sc + b * K_SUBS * 16, mn + b * K_SUBS * 16, d + b * 16,
                        dmin + b * 16, (const uint8_t *)w + b * K_BYTES, row_bytes, n_rows);
-}
-
-void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
-                        size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
-                        size_t n)
-{
-    HB_ALIGNAS(64) uint8_t u[4096];
-    HB_ALIGNAS(64) int8_t sc[256], mn[256];
-    HB_ALIGNAS(64) float d[16], dmin[16];
-    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
-        const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
-        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
-        float acc[16][16] = {{0}};
-        for (size_t b = 0; b < n / 256; b++) {
-            k_pack_stretch(u, sc, mn, d, dmin, rows + b * K_BYTES, row_bytes, n_group);
-            struct hk256_cols xs = hk256_cols_at(x, x_stride, n, b);
-            if (HK_SUB == 32)
-                hk_tile_k32_stretch__avx2(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET, K_HAS_MIN);
-            else
-                hk_tile_k16_stretch__avx2(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET, K_HAS_MIN);
-        }
-        hk256_store_cols(y + r0, ldy, n_group, acc, n_cols);
-    }
 }
