@@ -34,7 +34,23 @@ list(APPEND HEARTH_SOURCES
   src/tokenizer/hv_scan_gpt.c
   src/tokenizer/hv_scan_cased.c
   src/tokenizer/hv_scan_split.c
-  src/tokenizer/hv_scan_deepseek.c)
+  src/tokenizer/hv_scan_deepseek.c
+  src/tokenizer/hv_prefix.c
+  src/tokenizer/hv_added.c
+  src/tokenizer/hv_unigram.c
+  src/tokenizer/hv_charsmap.c
+  src/tokenizer/hv_pipe_normal.c
+  src/tokenizer/hv_pipe_split.c
+  src/tokenizer/hv_pipe.c
+  src/tokenizer/hv_vocab_txt.c)
+if(HEARTH_JSON)
+  list(APPEND HEARTH_SOURCES
+    src/tokenizer/hv_json.c
+    src/tokenizer/hv_json_model.c
+    src/tokenizer/hv_json_parts.c)
+else()
+  list(APPEND HEARTH_SOURCES src/tokenizer/hv_json_none.c)
+endif()
 
 if(HEARTH_GGUF)
   file(GLOB hearth_archs RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS

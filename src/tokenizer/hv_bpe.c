@@ -1,4 +1,4 @@
-/* Byte-level BPE. A word starts as one symbol per byte; of all neighbours that have a merge, the
+/* BPE. A word starts as one symbol per byte (or character, where tokenizer.json says so); of all neighbours that have a merge, the
  * one of the lowest rank is merged, the leftmost first, until none is left.
  *
  * Merges are found by the ids of their halves. Words up to HV_SMALL_WORD bytes are scanned for the
@@ -45,19 +45,33 @@ static size_t bpe_cut(const struct hv_text *merge)
     return 0;
 }
 
-static bool bpe_enter(struct hv_tokenizer *tok, const struct hv_text *merge, uint32_t rank)
+/* The halves of merge i; false if there are not two. */
+static bool bpe_halves(const struct hv_config *config, size_t i, struct hv_text *left,
+                       struct hv_text *right)
 {
+    if (config->merge_pairs) {
+        *left = config->merges[2 * i];
+        *right = config->merges[2 * i + 1];
+        return left->len && right->len;
+    }
+    const struct hv_text *merge = &config->merges[i];
     size_t cut = bpe_cut(merge);
-    if (cut == 0)
+    *left = (struct hv_text){merge->bytes, cut};
+    *right = (struct hv_text){merge->bytes + cut + 1, merge->len - cut - 1};
+    return cut > 0;
+}
+
+static bool bpe_enter(struct hv_tokenizer *tok, const struct hv_config *config, uint32_t rank)
+{
+    struct hv_text left, right;
+    if (!bpe_halves(config, rank, &left, &right))
         return false;
-    const char *right = merge->bytes + cut + 1;
-    size_t right_len = merge->len - cut - 1;
-    uint32_t left_hash = hv_hash_bytes(0, merge->bytes, cut);
-    int32_t left_id = hv_vocab_find(tok, left_hash, merge->bytes, cut, NULL, 0);
-    int32_t right_id = hv_vocab_find(tok, hv_hash_bytes(0, right, right_len), right, right_len,
-                                     NULL, 0);
-    int32_t merged = hv_vocab_find(tok, hv_hash_bytes(left_hash, right, right_len), merge->bytes,
-                                   cut, right, right_len);
+    uint32_t left_hash = hv_hash_bytes(0, left.bytes, left.len);
+    int32_t left_id = hv_vocab_find(tok, left_hash, left.bytes, left.len, NULL, 0);
+    int32_t right_id = hv_vocab_find(tok, hv_hash_bytes(0, right.bytes, right.len), right.bytes,
+                                     right.len, NULL, 0);
+    int32_t merged = hv_vocab_find(tok, hv_hash_bytes(left_hash, right.bytes, right.len),
+                                   left.bytes, left.len, right.bytes, right.len);
     if (left_id < 0 || right_id < 0 || merged < 0 || (tok->attr[merged] & HV_ATTR_INERT))
         return false;
     for (uint32_t i = bpe_pair_hash((uint32_t)left_id, (uint32_t)right_id);; i++) {
@@ -69,6 +83,17 @@ static bool bpe_enter(struct hv_tokenizer *tok, const struct hv_text *merge, uin
             return true;
         }
     }
+}
+
+/* "<0xHH>" */
+static size_t bpe_byte_text(uint8_t byte, uint8_t out[6])
+{
+    static const char digits[] = "0123456789ABCDEF";
+    memcpy(out, "<0x", 3);
+    out[3] = (uint8_t)digits[byte >> 4];
+    out[4] = (uint8_t)digits[byte & 15];
+    out[5] = '>';
+    return 6;
 }
 
 hearth_status hv_bpe_build(struct hv_tokenizer *tok, struct hb_arena *arena,
@@ -85,14 +110,15 @@ hearth_status hv_bpe_build(struct hv_tokenizer *tok, struct hb_arena *arena,
     for (size_t i = 0; i < n_pairs; i++)
         tok->pairs[i].left = UINT32_MAX;
     for (size_t i = 0; i < config->n_merges; i++) {
-        if (bpe_enter(tok, &config->merges[i], (uint32_t)i))
+        if (bpe_enter(tok, config, (uint32_t)i))
             tok->stats.merges_used++;
         else
             tok->stats.merges_skipped++;
     }
     for (int byte = 0; byte < 256; byte++) {
-        uint8_t text[2];
-        size_t n = hv_alphabet_put((uint8_t)byte, text);
+        uint8_t text[6];
+        size_t n = tok->by_characters ? bpe_byte_text((uint8_t)byte, text)
+                                      : hv_alphabet_put((uint8_t)byte, text);
         int32_t id = hv_vocab_find(tok, hv_hash_bytes(0, text, n), text, n, NULL, 0);
         /* a user-defined token of that text stands for the character, not for the byte */
         bool usable = id >= 0 && !(tok->attr[id] & (HV_ATTR_INERT | HV_ATTR_USER));
@@ -109,6 +135,70 @@ HB_INLINE void bpe_emit(struct hv_sink *sink, int32_t id)
         hv_emit(sink, id);
     else
         hv_emit_unknown(sink);
+}
+
+/* The symbols a word begins as. */
+struct bpe_source {
+    const struct hv_tokenizer *tok;
+    const uint8_t *word;
+    size_t n, pos;
+    size_t bytes_end; /* until here the characters become byte tokens */
+};
+
+/* A character's token: the last one of a word carries the mark of its end. */
+static int32_t bpe_character(const struct bpe_source *s, size_t pos, size_t len)
+{
+    const struct hv_tokenizer *tok = s->tok;
+    struct hv_text end = pos + len == s->n ? tok->word_end : (struct hv_text){"", 0};
+    uint32_t hash = hv_hash_bytes(hv_hash_bytes(0, s->word + pos, len), end.bytes, end.len);
+    int32_t id = hv_vocab_find(tok, hash, s->word + pos, len, end.bytes, end.len);
+    return id >= 0 && !(tok->attr[id] & HV_ATTR_INERT) ? id : -1;
+}
+
+static bool bpe_has_bytes(const struct bpe_source *s, size_t pos, size_t len)
+{
+    bool all = s->tok->byte_fallback;
+    for (size_t i = 0; i < len && all; i++)
+        all = s->tok->byte_id[s->word[pos + i]] >= 0;
+    return all;
+}
+
+static size_t bpe_character_len(const struct bpe_source *s, size_t pos)
+{
+    size_t len = hb_utf8_len(s->word + pos, s->n - pos);
+    return len ? len : 1;
+}
+
+/* The next symbol; false at the end. */
+static bool bpe_next(struct bpe_source *s, int32_t *id)
+{
+    const struct hv_tokenizer *tok = s->tok;
+    if (s->pos < s->n && (!tok->by_characters || s->pos < s->bytes_end)) {
+        *id = tok->byte_id[s->word[s->pos++]];
+        return true;
+    }
+    bool unknown = false;
+    while (s->pos < s->n) {
+        size_t len = bpe_character_len(s, s->pos);
+        int32_t found = bpe_character(s, s->pos, len);
+        bool bytes = found < 0 && bpe_has_bytes(s, s->pos, len);
+        if (unknown && (found >= 0 || bytes || !tok->fuse_unk))
+            break;
+        if (found >= 0) {
+            s->pos += len;
+            *id = found;
+            return true;
+        }
+        if (bytes) {
+            s->bytes_end = s->pos + len;
+            *id = tok->byte_id[s->word[s->pos++]];
+            return true;
+        }
+        s->pos += len;
+        unknown = tok->ids[HV_ID_UNK] >= 0;
+    }
+    *id = tok->ids[HV_ID_UNK];
+    return unknown;
 }
 
 struct bpe_small {
@@ -128,8 +218,9 @@ static void bpe_short_word(struct hv_sink *sink, const uint8_t *word, size_t n)
 {
     const struct hv_tokenizer *tok = sink->tok;
     struct bpe_small w;
-    for (size_t i = 0; i < n; i++)
-        w.id[i] = tok->byte_id[word[i]];
+    struct bpe_source source = {tok, word, n, 0, 0};
+    for (n = 0; bpe_next(&source, &w.id[n]);)
+        n++;
     for (size_t i = 0; i + 1 < n; i++)
         bpe_small_rank(tok, &w, i);
     while (n > 1) {
@@ -177,10 +268,14 @@ static hearth_status bpe_long_word(struct hv_sink *sink, const uint8_t *word, si
         return HEARTH_OK;
     struct hv_node *nodes = (struct hv_node *)(void *)mem;
     struct hv_heap heap = {(uint64_t *)(void *)(mem + n * sizeof(struct hv_node)), 0};
-    for (uint32_t i = 0; i < n; i++)
-        nodes[i] = (struct hv_node){i ? i - 1 : HV_NODE_END, i + 1 < n ? i + 1 : HV_NODE_END,
-                                    tok->byte_id[word[i]], HV_NO_RANK};
-    for (uint32_t i = 0; i < n; i++)
+    struct bpe_source source = {tok, word, n, 0, 0};
+    uint32_t count = 0;
+    for (int32_t id; bpe_next(&source, &id); count++)
+        nodes[count] = (struct hv_node){count ? count - 1 : HV_NODE_END, count + 1, id, HV_NO_RANK};
+    if (count == 0)
+        return HEARTH_OK;
+    nodes[count - 1].next = HV_NODE_END;
+    for (uint32_t i = 0; i < count; i++)
         bpe_queue(tok, nodes, &heap, i);
     while (heap.n) {
         uint64_t key = hv_heap_pop(&heap);
@@ -202,6 +297,21 @@ static hearth_status bpe_long_word(struct hv_sink *sink, const uint8_t *word, si
     return HEARTH_OK;
 }
 
+hearth_status hv_bpe_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole)
+{
+    const struct hv_tokenizer *tok = sink->tok;
+    int32_t id = !whole               ? -1
+                 : tok->by_characters ? hv_find(tok, (const char *)word, n)
+                                      : hv_vocab_find_word(tok, word, n);
+    if (id >= 0 && !(tok->attr[id] & HV_ATTR_INERT))
+        hv_emit(sink, id);
+    else if (n > HV_SMALL_WORD)
+        return bpe_long_word(sink, word, n);
+    else if (!sink->measuring)
+        bpe_short_word(sink, word, n);
+    return HEARTH_OK;
+}
+
 hearth_status hv_bpe_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
 {
     const struct hv_tokenizer *tok = sink->tok;
@@ -211,13 +321,6 @@ hearth_status hv_bpe_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
         size_t len = hv_words_next(tok->pretok, &words);
         if (len == 0)
             return HEARTH_OK;
-        const uint8_t *word = text + words.pos - len;
-        int32_t id = whole ? hv_vocab_find_word(tok, word, len) : -1;
-        if (id >= 0 && !(tok->attr[id] & HV_ATTR_INERT))
-            hv_emit(sink, id);
-        else if (len > HV_SMALL_WORD)
-            HB_TRY(bpe_long_word(sink, word, len));
-        else if (!sink->measuring)
-            bpe_short_word(sink, word, len);
+        HB_TRY(hv_bpe_word(sink, text + words.pos - len, len, whole));
     }
 }

@@ -77,6 +77,10 @@ struct hv_tokenizer {
     bool add_bos, add_eos, add_sep, add_space_prefix;
     enum hv_wpm_style wpm_style;
     bool lowercase, strip_accents;
+    struct hv_text wpm_prefix;
+    uint32_t max_word_chars;
+    bool by_characters, byte_fallback, fuse_unk; /* BPE */
+    struct hv_text word_end;
     struct hv_stats stats;
 };
 
@@ -163,6 +167,7 @@ hearth_status hv_sink_scratch(struct hv_sink *sink, size_t word, size_t bytes, u
 hearth_status hv_bpe_build(struct hv_tokenizer *tok, struct hb_arena *arena,
                            const struct hv_config *config, hearth_error *err);
 hearth_status hv_bpe_encode(struct hv_sink *sink, const uint8_t *text, size_t n);
+hearth_status hv_bpe_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole);
 
 hearth_status hv_spm_build(struct hv_tokenizer *tok, struct hb_arena *arena,
                            const struct hv_config *config, hearth_error *err);
@@ -170,6 +175,7 @@ hearth_status hv_spm_encode(struct hv_sink *sink, const uint8_t *text, size_t n,
 
 hearth_status hv_wpm_build(struct hv_tokenizer *tok, hearth_error *err);
 void hv_wpm_encode(struct hv_sink *sink, const uint8_t *text, size_t n);
+void hv_wpm_word(struct hv_sink *sink, const uint8_t *word, size_t n); /* cut and normal already */
 
 /* ---- hv_decode.c */
 hearth_status hv_pieces_build(struct hv_tokenizer *tok, struct hb_arena *arena, hearth_error *err);

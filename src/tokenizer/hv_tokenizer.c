@@ -8,6 +8,7 @@ void hv_config_init(struct hv_config *config, enum hv_kind kind)
         .bos = -1, .eos = -1, .eot = -1, .eom = -1, .unk = -1, .sep = -1, .pad = -1, .cls = -1,
         .mask = -1,
         .add_bos = HV_AUTO, .add_eos = HV_AUTO, .add_sep = HV_AUTO, .add_space_prefix = HV_AUTO,
+        .wpm_prefix = {"##", 2}, .max_word_chars = HV_MAX_WORD_CHARS,
         .remove_extra_whitespaces = HV_AUTO, .lowercase = HV_AUTO, .strip_accents = HV_AUTO,
     };
     if (kind == HV_SPM) { /* files of the first converters leave these out */
@@ -116,6 +117,15 @@ static hearth_status tokenizer_flags(struct hv_tokenizer *tok, const struct hv_c
     tok->wpm_style = config->wpm_style;
     tok->lowercase = tokenizer_flag(config->lowercase, true);
     tok->strip_accents = tokenizer_flag(config->strip_accents, tok->lowercase);
+    tok->wpm_prefix = config->wpm_prefix;
+    tok->max_word_chars = config->max_word_chars;
+    tok->by_characters = config->by_characters;
+    tok->byte_fallback = config->byte_fallback;
+    tok->fuse_unk = config->fuse_unk;
+    tok->word_end = config->word_end;
+    if (tok->max_word_chars > HV_WORD_CHARS_CAP)
+        return hb_fail(err, HEARTH_E_LIMIT, "tokenizer: words of %u characters; up to %d are accepted",
+                       tok->max_word_chars, HV_WORD_CHARS_CAP);
     HB_TRY(tokenizer_need(tok->add_bos, tok, HV_ID_BOS, "bos", err));
     HB_TRY(tokenizer_need(tok->add_eos, tok, HV_ID_EOS, "eos", err));
     return tokenizer_need(tok->add_sep, tok, HV_ID_SEP, "sep", err);

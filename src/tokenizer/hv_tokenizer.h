@@ -22,6 +22,7 @@
 #define HV_MAX_TEXT       ((size_t)1 << 31)  /* bytes of one text */
 #define HV_SMALL_WORD     32                 /* symbols merged on the stack */
 #define HV_MAX_WORD_CHARS 100                /* WordPiece: a longer word is unknown */
+#define HV_WORD_CHARS_CAP 256                /* what a file may set instead */
 
 struct hv_tokenizer;
 
@@ -74,12 +75,18 @@ struct hv_config {
     size_t n_types;                /*   n_tokens, if there are types */
     const struct hv_text *merges;  /* BPE: [n_merges] "left right", borrowed during creation */
     size_t n_merges;
+    bool merge_pairs;              /* merges are [2 * n_merges]: left, right, ... */
+    bool by_characters;            /* BPE: words begin as characters, not as bytes */
+    bool byte_fallback, fuse_unk;  /* of these: without a token they become byte tokens; unknown */
+    struct hv_text word_end;       /*   neighbours become one; what the last one of a word has behind */
     int32_t bos, eos, eot, eom, unk, sep, pad, cls, mask;
     int add_bos, add_eos, add_sep, add_space_prefix;
     int remove_extra_whitespaces;
     enum hv_strip strip;
     enum hv_wpm_style wpm_style;   /* the rest is WordPiece too */
     int lowercase, strip_accents;
+    struct hv_text wpm_prefix;     /* of HV_WPM_CONTINUATION; "##" */
+    uint32_t max_word_chars;       /* a longer word is unknown; 100 */
 };
 
 void hv_config_init(struct hv_config *config, enum hv_kind kind);

@@ -1,6 +1,6 @@
 /* WordPiece as BERT has it: text is cleaned, put in normal form and cut at white space, punctuation
  * and Chinese characters; a word is then the longest token that begins it, the longest that
- * continues it, and so on. A word that cannot be covered, or of more than HV_MAX_WORD_CHARS
+ * continues it, and so on. A word that cannot be covered, or of more than max_word_chars
  * characters, is the unknown token.
  *
  * The text is read once, character by character, into a word of bounded size, so nothing depends
@@ -10,11 +10,12 @@
  * as the BertNormalizer of huggingface/tokenizers: control, format and private characters go,
  * unassigned ones stay. */
 #include "tokenizer/hv_internal.h"
+#include "tokenizer/hv_bert.h"
 #include "tokenizer/hv_normalize.h"
 
 struct wpm_word {
-    uint8_t bytes[4 * HV_MAX_WORD_CHARS];
-    uint8_t ends[HV_MAX_WORD_CHARS]; /* lengths of the characters */
+    uint8_t bytes[4 * HV_WORD_CHARS_CAP];
+    uint8_t ends[HV_WORD_CHARS_CAP]; /* lengths of the characters */
     size_t len, chars;               /* chars may pass the maximum, bytes then stop */
 };
 
@@ -32,7 +33,7 @@ static struct hv_text wpm_mark(const struct hv_tokenizer *tok, bool start)
 {
     if (tok->wpm_style == HV_WPM_WORD_START)
         return start ? (struct hv_text){"\xE2\x96\x81", 3} : (struct hv_text){"", 0};
-    return start ? (struct hv_text){"", 0} : (struct hv_text){"##", 2};
+    return start ? (struct hv_text){"", 0} : tok->wpm_prefix;
 }
 
 /* The longest token from character `first` on (byte `begin`), -1 if there is none; *chars and
@@ -67,7 +68,7 @@ static void wpm_finish(struct hv_sink *sink, struct wpm_word *w)
     if (w->chars == 0)
         return;
     size_t before = sink->n, first = 0, begin = 0;
-    while (w->chars <= HV_MAX_WORD_CHARS && first < w->chars) {
+    while (w->chars <= sink->tok->max_word_chars && first < w->chars) {
         size_t chars, bytes;
         int32_t id = wpm_longest(sink->tok, w, first, begin, &chars, &bytes);
         if (id < 0)
@@ -85,37 +86,12 @@ static void wpm_finish(struct hv_sink *sink, struct wpm_word *w)
 
 static void wpm_add(struct wpm_word *w, uint32_t cp)
 {
-    if (w->chars < HV_MAX_WORD_CHARS) {
+    if (w->chars < HV_WORD_CHARS_CAP) {
         size_t n = hb_utf8_put(cp, w->bytes + w->len);
         w->ends[w->chars] = (uint8_t)n;
         w->len += n;
     }
     w->chars++;
-}
-
-static bool wpm_is_chinese(uint32_t cp)
-{
-    return (cp >= 0x4E00 && cp <= 0x9FFF) || (cp >= 0x3400 && cp <= 0x4DBF) ||
-           (cp >= 0x20000 && cp <= 0x2A6DF) || (cp >= 0x2A700 && cp <= 0x2B73F) ||
-           (cp >= 0x2B740 && cp <= 0x2B81F) ||
-           (cp >= 0x2B920 && cp <= 0x2CEAF) || /* not 2B820: the implementations agree on this */
-           (cp >= 0xF900 && cp <= 0xFAFF) || (cp >= 0x2F800 && cp <= 0x2FA1F);
-}
-
-static bool wpm_is_punct(uint32_t cp)
-{
-    return (hb_uc_bit(cp) & HB_UC_P) || (cp < 0x80 && (hb_uc_bit(cp) & HB_UC_S));
-}
-
-/* Characters that cleaning takes away: NUL, U+FFFD (also for what is not UTF-8), Cc, Cf and Co
- * but for tab, newline and return. */
-static bool wpm_goes(uint32_t cp)
-{
-    const uint32_t set = HB_UC_BIT(HB_UC_CC) | HB_UC_BIT(HB_UC_CC_SPACE) | HB_UC_BIT(HB_UC_CF) |
-                         HB_UC_BIT(HB_UC_CS) | HB_UC_BIT(HB_UC_CO);
-    if (cp == '\t' || cp == '\n' || cp == '\r')
-        return false;
-    return cp == HB_UC_REPLACEMENT || (hb_uc_bit(cp) & set);
 }
 
 /* One character in normal form. */
@@ -125,7 +101,7 @@ static void wpm_char(struct hv_sink *sink, struct wpm_word *w, uint32_t cp, bool
         wpm_finish(sink, w);
         return;
     }
-    alone |= wpm_is_punct(cp);
+    alone |= hv_bert_is_punct(cp);
     if (alone)
         wpm_finish(sink, w);
     wpm_add(w, cp);
@@ -140,7 +116,7 @@ void hv_wpm_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
     for (size_t pos = 0; pos < n;) {
         uint32_t cp, normal[HV_NORMAL_MAX];
         pos += hb_utf8_take(text + pos, n - pos, &cp);
-        if (wpm_goes(cp))
+        if (hv_bert_goes(cp))
             continue;
         size_t count = 1;
         if (cp < 0x80)
@@ -148,7 +124,18 @@ void hv_wpm_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
         else
             count = hv_normalize(cp, tok->strip_accents, tok->lowercase, normal);
         for (size_t i = 0; i < count; i++)
-            wpm_char(sink, &w, normal[i], wpm_is_chinese(cp));
+            wpm_char(sink, &w, normal[i], hv_bert_is_chinese(cp));
+    }
+    wpm_finish(sink, &w);
+}
+
+void hv_wpm_word(struct hv_sink *sink, const uint8_t *word, size_t n)
+{
+    struct wpm_word w = {.len = 0};
+    for (size_t pos = 0; pos < n;) {
+        uint32_t cp;
+        pos += hb_utf8_take(word + pos, n - pos, &cp);
+        wpm_add(&w, cp);
     }
     wpm_finish(sink, &w);
 }
