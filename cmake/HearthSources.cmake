@@ -75,6 +75,7 @@ list(APPEND HEARTH_SOURCES
   src/runtime/file.c
   src/runtime/model.c
   src/runtime/text.c
+  src/runtime/tokenizer.c
   src/runtime/kv.c
   src/runtime/session.c
   src/runtime/sampler.c

@@ -243,6 +243,34 @@ HEARTH_API hearth_status hearth_detokenize(const hearth_model *model, hearth_det
                                            int32_t token, char *text, size_t capacity, size_t *len,
                                            hearth_error *err);
 
+/* ---- tokenizers of their own ---------------------------------------------------------------- */
+
+/* A tokenizer that stands beside a model instead of in it: a tokenizer.json, or a vocab.txt of BERT.
+ * Immutable; any number of threads may use it. */
+typedef struct hearth_tokenizer hearth_tokenizer;
+
+typedef struct hearth_tokenizer_config {
+    uint32_t struct_size;
+    hearth_allocator allocator; /* for the tokenizer, and for what encoding a text takes */
+} hearth_tokenizer_config;
+
+/* From the bytes of the file, told apart by content; they are not needed afterwards. config may be
+ * NULL. The JSON library itself uses the C heap while this runs.
+ *
+ * HEARTH_E_FORMAT / _RANGE / _LIMIT  the bytes break the format or pass a limit
+ * HEARTH_E_UNSUPPORTED               a part of an unknown kind, by name; a build without JSON */
+HEARTH_API hearth_status hearth_tokenizer_open(const hearth_bytes *file,
+                                               const hearth_tokenizer_config *config,
+                                               hearth_tokenizer **tokenizer, hearth_error *err);
+HEARTH_API void hearth_tokenizer_close(hearth_tokenizer *tokenizer); /* NULL is fine */
+HEARTH_API size_t hearth_tokenizer_vocab_size(const hearth_tokenizer *tokenizer);
+
+/* As hearth_tokenize. HEARTH_TOKENIZE_SPECIAL puts the template of the file around the ids. Never
+ * truncates. Allocates and frees in proportion to the text. */
+HEARTH_API hearth_status hearth_tokenizer_encode(const hearth_tokenizer *tokenizer, const char *text,
+                                                 size_t text_len, uint32_t flags, int32_t *tokens,
+                                                 size_t capacity, size_t *n, hearth_error *err);
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 /* Worker threads that sessions share. */

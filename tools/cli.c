@@ -274,7 +274,7 @@ bool hc_parse(const struct hc_command *command, int argc, char **argv, void *set
         if (!cli_take(o, value, (char *)settings + o->off))
             return false;
     }
-    if (!((const struct hc_common *)settings)->model) {
+    if (!((const struct hc_common *)settings)->model && !command->without_model) {
         hc_fail(HC_USAGE, "-m", "not given; a model file is needed");
         return false;
     }

@@ -108,6 +108,7 @@ struct hc_command {
     const char *synopsis; /* what follows the name: "-m FILE (-p TEXT | -f FILE)" */
     const char *text;     /* what it does, a few lines for -h */
     const struct hc_option *options; /* ended by HC_OPTIONS_END; the common ones are added */
+    bool without_model; /* -m may be left out */
     size_t settings_size;
     const void *defaults; /* a settings struct */
     int (*run)(const void *settings);

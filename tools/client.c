@@ -250,12 +250,14 @@ int hc_text_take(const char *p, const char *f, struct hc_text *text)
     return HC_OK;
 }
 
-int hc_tokenize(const struct hc_model *m, const struct hc_text *text, uint32_t flags,
-                struct hc_tokens *tokens)
+/* Ids of a text by either kind of tokenizer. Hardly ever more ids than bytes; the second round knows
+ * the number. */
+static int client_tokenize(const hearth_model *model, const hearth_tokenizer *tokenizer,
+                           const struct hc_text *text, uint32_t flags, struct hc_tokens *tokens)
 {
     hearth_error err = {0};
     hearth_status status = HEARTH_E_FULL;
-    /* Hardly ever more ids than bytes; the second round knows the number. */
+    const char *bytes = text->bytes ? text->bytes : "";
     size_t capacity = text->len + 16;
     *tokens = (struct hc_tokens){0};
     for (int round = 0; round < 2 && status == HEARTH_E_FULL; round++) {
@@ -266,8 +268,10 @@ int hc_tokenize(const struct hc_model *m, const struct hc_text *text, uint32_t f
             return hc_fail(HC_LIMIT, "text", "no memory for %zu tokens", capacity);
         }
         tokens->ids = ids;
-        status = hearth_tokenize(m->model, text->bytes ? text->bytes : "", text->len, flags, ids,
-                                 capacity, &tokens->n, &err);
+        status = tokenizer ? hearth_tokenizer_encode(tokenizer, bytes, text->len, flags, ids,
+                                                     capacity, &tokens->n, &err)
+                           : hearth_tokenize(model, bytes, text->len, flags, ids, capacity,
+                                             &tokens->n, &err);
         capacity = tokens->n;
     }
     if (status == HEARTH_OK)
@@ -275,6 +279,31 @@ int hc_tokenize(const struct hc_model *m, const struct hc_text *text, uint32_t f
     free(tokens->ids);
     *tokens = (struct hc_tokens){0};
     return hc_fail_status(HC_FAILED, "text", status, &err);
+}
+
+int hc_tokenize(const struct hc_model *m, const struct hc_text *text, uint32_t flags,
+                struct hc_tokens *tokens)
+{
+    return client_tokenize(m->model, NULL, text, flags, tokens);
+}
+
+int hc_tokenizer_open(const char *path, hearth_tokenizer **tokenizer)
+{
+    hearth_file *file;
+    hearth_error err = {0};
+    hearth_status status = hearth_file_open(path, NULL, &file, &err);
+    if (status != HEARTH_OK)
+        return hc_fail_status(HC_REFUSED, path, status, &err);
+    hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
+    status = hearth_tokenizer_open(&bytes, NULL, tokenizer, &err);
+    hearth_file_close(file);
+    return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_REFUSED, path, status, &err);
+}
+
+int hc_tokenizer_encode(const hearth_tokenizer *tokenizer, const struct hc_text *text,
+                        uint32_t flags, struct hc_tokens *tokens)
+{
+    return client_tokenize(NULL, tokenizer, text, flags, tokens);
 }
 
 /* ---- the machine ---- */

@@ -68,6 +68,12 @@ struct hc_tokens {
 int hc_tokenize(const struct hc_model *m, const struct hc_text *text, uint32_t flags,
                 struct hc_tokens *tokens);
 
+/* A tokenizer of its own: a tokenizer.json or vocab.txt. */
+int hc_tokenizer_open(const char *path, hearth_tokenizer **tokenizer);
+/* As hc_tokenize. */
+int hc_tokenizer_encode(const hearth_tokenizer *tokenizer, const struct hc_text *text,
+                        uint32_t flags, struct hc_tokens *tokens);
+
 /* ---- the machine ---- */
 
 uint64_t hc_now_ns(void);     /* monotonic */

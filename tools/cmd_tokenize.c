@@ -1,4 +1,5 @@
-/* hearth tokenize: texts to ids, one JSON array a line. */
+/* hearth tokenize: texts to ids, one JSON array a line, by the tokenizer of a model or by one that
+ * stands in a file of its own. */
 #include "client.h"
 #include "commands.h"
 #include "json_out.h"
@@ -11,6 +12,7 @@ struct tokenize_settings {
     const char *p;
     const char *f;
     const char *inputs;
+    const char *tokenizer;
     bool parse_special;
     bool no_bos;
 };
@@ -21,10 +23,25 @@ static uint32_t tokenize_flags(const struct tokenize_settings *s)
            (s->parse_special ? HEARTH_TOKENIZE_PARSE_SPECIAL : 0);
 }
 
-static int tokenize_print(const struct hc_model *m, const struct hc_text *text, uint32_t flags)
+/* One of the two. */
+struct tokenize_with {
+    struct hc_model model;
+    hearth_tokenizer *tokenizer;
+};
+
+static int tokenize_open(const struct tokenize_settings *s, struct tokenize_with *with)
+{
+    *with = (struct tokenize_with){0};
+    return s->tokenizer ? hc_tokenizer_open(s->tokenizer, &with->tokenizer)
+                        : hc_model_open(&s->common, HEARTH_MODEL_VOCAB_ONLY, &with->model);
+}
+
+static int tokenize_print(const struct tokenize_with *with, const struct hc_text *text,
+                          uint32_t flags)
 {
     struct hc_tokens tokens;
-    int rc = hc_tokenize(m, text, flags, &tokens);
+    int rc = with->tokenizer ? hc_tokenizer_encode(with->tokenizer, text, flags, &tokens)
+                             : hc_tokenize(&with->model, text, flags, &tokens);
     if (rc != HC_OK)
         return rc;
     struct hj j = {.file = stdout};
@@ -57,7 +74,8 @@ static const char *tokenize_marker(const char *from, const char *end)
 
 /* Texts are the lines between the markers; the newline before a marker belongs to the marker, and
  * nothing after the last marker is no text. */
-static int tokenize_inputs(const struct hc_model *m, const struct hc_text *all, uint32_t flags)
+static int tokenize_inputs(const struct tokenize_with *with, const struct hc_text *all,
+                           uint32_t flags)
 {
     const char *p = all->bytes, *end = all->bytes + all->len;
     int rc = HC_OK;
@@ -66,7 +84,7 @@ static int tokenize_inputs(const struct hc_model *m, const struct hc_text *all, 
         if (stop > p && stop[-1] == '\n')
             stop--;
         struct hc_text text = {(char *)(uintptr_t)p, (size_t)(stop - p)};
-        rc = tokenize_print(m, &text, flags);
+        rc = tokenize_print(with, &text, flags);
         p = marker ? marker + strlen(TOKENIZE_MARKER) : end;
         p += p < end; /* the marker's own newline */
     }
@@ -76,19 +94,23 @@ static int tokenize_inputs(const struct hc_model *m, const struct hc_text *all, 
 static int tokenize_run(const void *settings)
 {
     const struct tokenize_settings *s = settings;
+    if (!s->common.model == !s->tokenizer)
+        return hc_fail(HC_USAGE, "-m", "%s; a model file or --tokenizer with a file is needed",
+                       s->tokenizer ? "given with --tokenizer" : "not given");
     if (s->inputs && (s->p || s->f))
         return hc_fail(HC_USAGE, "--inputs", "given with -p or -f; one of them is accepted");
     struct hc_text text;
-    struct hc_model model = {0};
+    struct tokenize_with with;
     int rc = s->inputs ? hc_text_read(s->inputs, &text) : hc_text_take(s->p, s->f, &text);
     if (rc != HC_OK)
         return rc;
-    rc = hc_model_open(&s->common, HEARTH_MODEL_VOCAB_ONLY, &model);
+    rc = tokenize_open(s, &with);
     if (rc == HC_OK && s->inputs)
-        rc = tokenize_inputs(&model, &text, tokenize_flags(s));
+        rc = tokenize_inputs(&with, &text, tokenize_flags(s));
     else if (rc == HC_OK)
-        rc = tokenize_print(&model, &text, tokenize_flags(s));
-    hc_model_close(&model);
+        rc = tokenize_print(&with, &text, tokenize_flags(s));
+    hearth_tokenizer_close(with.tokenizer);
+    hc_model_close(&with.model);
     free(text.bytes);
     return rc == HC_OK ? hc_finish_output() : rc;
 }
@@ -103,7 +125,8 @@ static const struct hc_option tokenize_options[] = {
      "texts of special tokens become their ids"},
     {"--no-bos", HC_FLAG, FIELD(no_bos), 0, 0, NULL,
      "add no special token at all: BOS, EOS, CLS, SEP"},
-    {"--tokenizer", HC_LATER, 0, 0, 0, "FILE", "tokenizer.json reader"},
+    {"--tokenizer", HC_TEXT, FIELD(tokenizer), 0, 0, "FILE",
+     "a tokenizer.json or vocab.txt in place of a model"},
     HC_OPTIONS_END,
 };
 
@@ -111,10 +134,11 @@ static const struct tokenize_settings tokenize_defaults;
 
 const struct hc_command hc_command_tokenize = {
     .name = "tokenize",
-    .synopsis = "-m FILE (-p TEXT | -f FILE | --inputs FILE)",
+    .synopsis = "(-m FILE | --tokenizer FILE) (-p TEXT | -f FILE | --inputs FILE)",
     .text = "Prints the ids of each text as a JSON array, a line each. A model file without tensors\n"
             "will do.",
     .options = tokenize_options,
+    .without_model = true,
     .settings_size = sizeof(struct tokenize_settings),
     .defaults = &tokenize_defaults,
     .run = tokenize_run,
