@@ -143,15 +143,15 @@ static hearth_status planner_leaf(struct ht_bind *b, uint32_t i, hearth_error *e
         if (b->plan->graph->symbol_counted[sym] && d == 0)
             t->rows_sym = (int8_t)sym;
     }
+    if (!ht_dense_bytes((enum hk_qtype)t->type, t->rank, t->dim, &bytes))
+        return hb_fail(err, HEARTH_E_MISMATCH, "input %s: its size overflows",
+                       v->name ? v->name : "?");
     planner_dense_strides(t);
     t->ready = true;
     if (v->kind == HT_VALUE_CONST) {
         t->data = (uint8_t *)(uintptr_t)v->data;
         return HEARTH_OK;
     }
-    if (!ht_dense_bytes((enum hk_qtype)t->type, t->rank, t->dim, &bytes))
-        return hb_fail(err, HEARTH_E_MISMATCH, "input %s: its size overflows",
-                       v->name ? v->name : "?");
     HB_TRY(planner_storage(b, bytes, &t->storage, err));
     b->plan->storages[t->storage].first = 0;
     b->plan->storages[t->storage].last = UINT32_MAX;
