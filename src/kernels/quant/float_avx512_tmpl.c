@@ -87,7 +87,7 @@ void FLOAT_BODY(pack)(void *restrict tile, const void *restrict w, size_t row_by
         size_t n_k = n - 16 * j < 16 ? n - 16 * j : 16;
         __m512i v[16];
         for (size_t r = 0; r < 16; r++) {
-            __mmask16 there = r < n_rows ? (__mmask16)((1u << n_k) - 1) : 0;
+            __mmask16 there = (__mmask16)(r < n_rows ? (1u << n_k) - 1 : 0);
             v[r] = _mm512_castps_si512(FLOAT_LOAD(
                 (const uint8_t *)w + (there ? r : 0) * row_bytes + 16 * j * FLOAT_SIZE, there));
         }
