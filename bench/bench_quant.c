@@ -39,15 +39,15 @@ static int best_of_all;
 /* Median (or best) of repeated runs of `body`. */
 #define TIME(out, body)                                                                            \
     do {                                                                                           \
-        double t_[256], end_ = now() + seconds;                                                     \
+        double t_[256], end_ = now() + seconds;                                                    \
         int n_ = 0;                                                                                \
-        while (n_ < 256 && (n_ < 3 || now() < end_)) {                                              \
+        while (n_ < 256 && (n_ < 3 || now() < end_)) {                                             \
             double t0_ = now();                                                                    \
             body;                                                                                  \
             t_[n_++] = now() - t0_;                                                                \
         }                                                                                          \
         qsort(t_, (size_t)n_, sizeof *t_, less);                                                   \
-        (out) = t_[best_of_all ? 0 : n_ / 2];                                                                        \
+        (out) = t_[best_of_all ? 0 : n_ / 2];                                                      \
     } while (0)
 
 static int less(const void *a, const void *b)
@@ -62,19 +62,20 @@ __attribute__((target("avx2"))) static double read_speed(const uint8_t *p, size_
 {
     double t;
     __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
-    TIME(t, for (size_t i = 0; i + 128 <= bytes; i += 128) {
-        a = _mm256_xor_si256(a, _mm256_loadu_si256((const __m256i *)(p + i)));
-        b = _mm256_xor_si256(b, _mm256_loadu_si256((const __m256i *)(p + i + 32)));
-        c = _mm256_xor_si256(c, _mm256_loadu_si256((const __m256i *)(p + i + 64)));
-        d = _mm256_xor_si256(d, _mm256_loadu_si256((const __m256i *)(p + i + 96)));
-    });
-    volatile int sink = _mm256_extract_epi32(_mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d)), 0);
+    TIME(
+        t, for (size_t i = 0; i + 128 <= bytes; i += 128) {
+            a = _mm256_xor_si256(a, _mm256_loadu_si256((const __m256i *)(p + i)));
+            b = _mm256_xor_si256(b, _mm256_loadu_si256((const __m256i *)(p + i + 32)));
+            c = _mm256_xor_si256(c, _mm256_loadu_si256((const __m256i *)(p + i + 64)));
+            d = _mm256_xor_si256(d, _mm256_loadu_si256((const __m256i *)(p + i + 96)));
+        });
+    volatile int sink =
+        _mm256_extract_epi32(_mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d)), 0);
     (void)sink;
     return (double)bytes / t * 1e-9;
 }
 
-#define CHAINS(op)                                                                                 \
-    op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11)
+#define CHAINS(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11)
 __attribute__((target("avx512f,avx512vnni"))) static double peak_avx512(void)
 {
     double t;
@@ -157,7 +158,8 @@ int main(int argc, char **argv)
     }
     size_t bytes = kib << 10, n_cols = 512, x_stride = hk_act_row_bytes(n);
     uint8_t *w = aligned(bytes + 4096), *x = aligned(n_cols * x_stride);
-    float *xf = aligned(n * 4), *fx = aligned(n_cols * n * 4), *y = aligned((bytes / (n / 32 * 10) + 64) * 16 * 4), *yt = aligned(n_cols * 64);
+    float *xf = aligned(n * 4), *fx = aligned(n_cols * n * 4),
+          *y = aligned((bytes / (n / 32 * 10) + 64) * 16 * 4), *yt = aligned(n_cols * 64);
     for (size_t i = 0; i < bytes; i++)
         w[i] = (uint8_t)(i * 2654435761u >> 13) & 0x3F;
     for (size_t i = 0; i < n; i++)
@@ -197,8 +199,8 @@ int main(int argc, char **argv)
                             : info->family == HK_FAMILY_B32 ? t.tile_b32
                             : info->family == HK_FAMILY_K32 ? t.tile_k32
                                                             : t.tile_k16;
-            TIME(tile, for (int k = 0; k < 8; k++)
-                           f(yt, 16, 16, panel, cols, stride, n_cols, n, info));
+            TIME(tile,
+                 for (int k = 0; k < 8; k++) f(yt, 16, 16, panel, cols, stride, n_cols, n, info));
             tile /= 8;
             for (int i = 0; i < 4; i++) {
                 few[i] = 0;
@@ -207,12 +209,15 @@ int main(int argc, char **argv)
             }
             at = 2.0 * 16 * (double)n_cols * (double)n / tile * 1e-9;
             double gbs = (double)(rows * row) / stream * 1e-9;
-            printf("{\"level\":\"%s\",\"type\":\"%s\",\"n\":%zu,\"stream_gb_s\":%.1f,\"read_gb_s\":%.1f,"
-                   "\"stream_share\":%.2f,\"tile_gops\":%.0f,\"tile_share\":%.2f,\"pack_gb_s\":%.1f,"
-                   "\"pack_share_512\":%.3f,\"few\":[%.2f,%.2f,%.2f,%.2f]}\n",
-                   t.level, info->name, n, gbs, read, gbs / read, at, peak > 0 ? at / (is_float ? peak_float : peak) : 0,
-                   (double)(pack_rows * row) / pack * 1e-9, pack / (double)(pack_rows / 16) / tile,
-                   few[0] / stream, few[1] / stream, few[2] / stream, few[3] / stream);
+            printf(
+                "{\"level\":\"%s\",\"type\":\"%s\",\"n\":%zu,\"stream_gb_s\":%.1f,\"read_gb_s\":%."
+                "1f,"
+                "\"stream_share\":%.2f,\"tile_gops\":%.0f,\"tile_share\":%.2f,\"pack_gb_s\":%.1f,"
+                "\"pack_share_512\":%.3f,\"few\":[%.2f,%.2f,%.2f,%.2f]}\n",
+                t.level, info->name, n, gbs, read, gbs / read, at,
+                peak > 0 ? at / (is_float ? peak_float : peak) : 0,
+                (double)(pack_rows * row) / pack * 1e-9, pack / (double)(pack_rows / 16) / tile,
+                few[0] / stream, few[1] / stream, few[2] / stream, few[3] / stream);
             fflush(stdout);
             free(panel);
         }

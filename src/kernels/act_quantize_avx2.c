@@ -6,7 +6,8 @@ static float act_quantize_avx2_stretch(int8_t *restrict q, int16_t *restrict sum
 {
     __m256i bits = _mm256_setzero_si256(); /* |x| orders as its bits do */
     for (size_t i = 0; i < n; i += 8)
-        bits = _mm256_max_epu32(bits, _mm256_and_si256(hk256_load(x + i), _mm256_set1_epi32(0x7FFFFFFF)));
+        bits = _mm256_max_epu32(bits,
+                                _mm256_and_si256(hk256_load(x + i), _mm256_set1_epi32(0x7FFFFFFF)));
     uint32_t parts[8], top = 0;
     memcpy(parts, &bits, sizeof parts);
     for (int i = 0; i < 8; i++)
@@ -24,7 +25,8 @@ static float act_quantize_avx2_stretch(int8_t *restrict q, int16_t *restrict sum
         __m256i v[4];
         for (size_t j = 0; j < 4; j++)
             v[j] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i + 8 * j), inverse));
-        __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+        __m256i bytes =
+            _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
         _mm256_storeu_si256((__m256i *)(q + i), _mm256_permutevar8x32_epi32(bytes, sorted));
         __m256i a = _mm256_add_epi32(v[0], v[1]), b = _mm256_add_epi32(v[2], v[3]);
         __m256i s = hk256_sum4(a, b, a, b); /* dword 0, 1 of both lanes: parts of the two sums */
@@ -41,6 +43,6 @@ void hk_act_quantize__avx2(void *restrict row, const float *restrict x, size_t n
     float *scale = (float *)((uint8_t *)row + hk_act_scale_off(n));
     int16_t *sum = (int16_t *)((uint8_t *)row + hk_act_sum_off(n));
     for (size_t k = 0; k < n; k += HK_STRETCH)
-        scale[k / HK_STRETCH] = act_quantize_avx2_stretch(
-            q + k, sum + k / 16, x + k, n - k < HK_STRETCH ? n - k : HK_STRETCH);
+        scale[k / HK_STRETCH] = act_quantize_avx2_stretch(q + k, sum + k / 16, x + k,
+                                                          n - k < HK_STRETCH ? n - k : HK_STRETCH);
 }

@@ -7,8 +7,8 @@ static float act_quantize_avx512_stretch(int8_t *restrict q, int16_t *restrict s
     /* |x| orders as its bits do; elements beyond n are +0 */
     __m512i bits = _mm512_setzero_si512();
     for (size_t i = 0; i < n; i += 16)
-        bits = _mm512_max_epu32(bits, _mm512_and_si512(_mm512_loadu_si512(x + i),
-                                                       _mm512_set1_epi32(0x7FFFFFFF)));
+        bits = _mm512_max_epu32(
+            bits, _mm512_and_si512(_mm512_loadu_si512(x + i), _mm512_set1_epi32(0x7FFFFFFF)));
     uint32_t top = _mm512_reduce_max_epu32(bits);
     float amax = hk_from_bits(top);
     bool finite = top < 0x7F800000u, tiny = finite && amax < 0x1p-100f;

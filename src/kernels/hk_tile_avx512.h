@@ -45,13 +45,14 @@ HB_INLINE void hk512_dots(__m512i *dot, const __m512i *w, const int n_groups, co
         const uint8_t *p = q + 4 * i;
         dot[0] = _mm512_dpbusd_epi32(dot[0], w[i], _mm512_set1_epi32((int)hk_load32(p)));
         if (width > 1)
-            dot[1] = _mm512_dpbusd_epi32(dot[1], w[i], _mm512_set1_epi32((int)hk_load32(p + stride)));
+            dot[1] =
+                _mm512_dpbusd_epi32(dot[1], w[i], _mm512_set1_epi32((int)hk_load32(p + stride)));
         if (width > 2)
             dot[2] = _mm512_dpbusd_epi32(dot[2], w[i],
                                          _mm512_set1_epi32((int)hk_load32(p + 2 * stride)));
         if (width > 3)
-            dot[3] = _mm512_dpbusd_epi32(dot[3], w[i],
-                                         _mm512_set1_epi32((int)hk_load32(p + stride3)));
+            dot[3] =
+                _mm512_dpbusd_epi32(dot[3], w[i], _mm512_set1_epi32((int)hk_load32(p + stride3)));
     }
 }
 
@@ -174,8 +175,8 @@ HB_INLINE void hk512_k_cols(__m512 *acc, const uint8_t *u, const int8_t *sc, con
             __m512i imin = _mm512_setzero_si512();
             HK_UNROLL(8)
             for (int j = 0; j < n_sub / 2; j++)
-                imin = _mm512_dpwssd_epi32(
-                    imin, mins[j], _mm512_set1_epi32((int)hk_load32(&fix.sum[c][2 * j])));
+                imin = _mm512_dpwssd_epi32(imin, mins[j],
+                                           _mm512_set1_epi32((int)hk_load32(&fix.sum[c][2 * j])));
             t = _mm512_fnmadd_ps(dmins, _mm512_cvtepi32_ps(imin), t);
         }
         acc[c] = _mm512_fmadd_ps(t, hk512_scale_of(&x, (size_t)c), acc[c]);
@@ -187,18 +188,34 @@ HB_INLINE void hk512_k_cols(__m512 *acc, const uint8_t *u, const int8_t *sc, con
     do {                                                                                           \
         size_t first_ = 0;                                                                         \
         switch ((n_cols) / 4) {                                                                    \
-        case 4: CALL(4, 4, 0); break;                                                              \
-        case 3: CALL(3, 4, 0); break;                                                              \
-        case 2: CALL(2, 4, 0); break;                                                              \
-        case 1: CALL(1, 4, 0); break;                                                              \
-        default: break;                                                                            \
+        case 4:                                                                                    \
+            CALL(4, 4, 0);                                                                         \
+            break;                                                                                 \
+        case 3:                                                                                    \
+            CALL(3, 4, 0);                                                                         \
+            break;                                                                                 \
+        case 2:                                                                                    \
+            CALL(2, 4, 0);                                                                         \
+            break;                                                                                 \
+        case 1:                                                                                    \
+            CALL(1, 4, 0);                                                                         \
+            break;                                                                                 \
+        default:                                                                                   \
+            break;                                                                                 \
         }                                                                                          \
         first_ = (n_cols) / 4 * 4;                                                                 \
         switch ((n_cols) % 4) {                                                                    \
-        case 3: CALL(1, 3, first_); break;                                                         \
-        case 2: CALL(1, 2, first_); break;                                                         \
-        case 1: CALL(1, 1, first_); break;                                                         \
-        default: break;                                                                            \
+        case 3:                                                                                    \
+            CALL(1, 3, first_);                                                                    \
+            break;                                                                                 \
+        case 2:                                                                                    \
+            CALL(1, 2, first_);                                                                    \
+            break;                                                                                 \
+        case 1:                                                                                    \
+            CALL(1, 1, first_);                                                                    \
+            break;                                                                                 \
+        default:                                                                                   \
+            break;                                                                                 \
         }                                                                                          \
     } while (0)
 
@@ -212,12 +229,13 @@ HB_INLINE void hk512_store_cols(float *y, size_t ldy, size_t n_rows, const __m51
 
 /* Stretches of whole columns, for bodies that walk stretches themselves (few) and for the tiles. */
 void hk_tile_b32_stretch__avx512(__m512 *acc, const uint8_t *u, const float *d, const float *m,
-                       size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset, bool has_min);
+                                 size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset,
+                                 bool has_min);
 void hk_tile_k32_stretch__avx512(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
-                       const float *d, const float *dmin, struct hk512_cols x, size_t n_cols,
-                       int offset, bool has_min);
+                                 const float *d, const float *dmin, struct hk512_cols x,
+                                 size_t n_cols, int offset, bool has_min);
 void hk_tile_k16_stretch__avx512(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
-                       const float *d, const float *dmin, struct hk512_cols x, size_t n_cols,
-                       int offset, bool has_min);
+                                 const float *d, const float *dmin, struct hk512_cols x,
+                                 size_t n_cols, int offset, bool has_min);
 
 #endif

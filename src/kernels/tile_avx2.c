@@ -17,10 +17,11 @@ HB_INLINE struct tile_avx2_cols tile_avx2_cols_at(const void *x, size_t stride, 
 {
     const uint8_t *row = x;
     return (struct tile_avx2_cols){row + s * HK_STRETCH, row + hk_act_sum_off(n) + s * 32,
-                               row + hk_act_scale_off(n) + s * sizeof(float), stride};
+                                   row + hk_act_scale_off(n) + s * sizeof(float), stride};
 }
 
-HB_INLINE void tile_avx2_store_cols(float *y, size_t ldy, size_t n_rows, float (*acc)[16], size_t n_cols)
+HB_INLINE void tile_avx2_store_cols(float *y, size_t ldy, size_t n_rows, float (*acc)[16],
+                                    size_t n_cols)
 {
     for (size_t c = 0; c < n_cols; c++)
         memcpy(y + c * ldy, acc[c], n_rows * sizeof(float));
@@ -60,7 +61,8 @@ HB_INLINE __m256i tile_avx2_sums(const struct tile_avx2_cols *x, int c)
     return hk256_load(x->sums + (size_t)c * x->stride);
 }
 
-HB_INLINE void tile_avx2_finish(float *acc, const __m256 p[2], const struct tile_avx2_cols *x, int c)
+HB_INLINE void tile_avx2_finish(float *acc, const __m256 p[2], const struct tile_avx2_cols *x,
+                                int c)
 {
     float scale;
     memcpy(&scale, x->scale + (size_t)c * x->stride, sizeof scale);
@@ -70,8 +72,8 @@ HB_INLINE void tile_avx2_finish(float *acc, const __m256 p[2], const struct tile
 }
 
 HB_INLINE void tile_avx2_b32(float (*acc)[16], const uint8_t *u, const float *d, const float *m,
-                             size_t n_blocks, struct tile_avx2_cols x, int offset, const bool has_min,
-                             const bool wide, const int n_cols)
+                             size_t n_blocks, struct tile_avx2_cols x, int offset,
+                             const bool has_min, const bool wide, const int n_cols)
 {
     union {
         int32_t start[4][8]; /* -offset * sum */
@@ -128,16 +130,22 @@ HB_INLINE void tile_avx2_k(float (*acc)[16], const uint8_t *u, const int8_t *sc,
     for (size_t j = 0; j < n_sub; j++) {
         __m256i dot[4][2];
         for (int c = 0; c < n_cols; c++)
-            dot[c][0] = dot[c][1] = has_min ? _mm256_setzero_si256() : _mm256_set1_epi32(sums[c][j]);
+            dot[c][0] = dot[c][1] =
+                has_min ? _mm256_setzero_si256() : _mm256_set1_epi32(sums[c][j]);
         tile_avx2_dots(dot, u + 16 * (size_t)sub * j, sub / 4, x.q + (size_t)sub * j, x.stride,
-                       wide ? 1 : sub == 32 ? 4 : 2, wide, n_cols);
+                       wide        ? 1
+                       : sub == 32 ? 4
+                                   : 2,
+                       wide, n_cols);
         for (size_t h = 0; h < 2; h++) {
-            __m256i scale = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sc + 16 * j + 8 * h)));
+            __m256i scale =
+                _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sc + 16 * j + 8 * h)));
             for (int c = 0; c < n_cols; c++)
                 isum[c][h] = _mm256_add_epi32(isum[c][h], _mm256_mullo_epi32(dot[c][h], scale));
             if (!has_min)
                 continue;
-            __m256i min = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(mn + 16 * j + 8 * h)));
+            __m256i min =
+                _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(mn + 16 * j + 8 * h)));
             for (int c = 0; c < n_cols; c++)
                 imin[c][h] = _mm256_add_epi32(
                     imin[c][h], _mm256_mullo_epi32(min, _mm256_set1_epi32(sums[c][j])));
@@ -160,18 +168,26 @@ HB_INLINE void tile_avx2_k(float (*acc)[16], const uint8_t *u, const int8_t *sc,
     for (size_t c = 0; c < n_cols;) {                                                              \
         size_t width = n_cols - c < 4 ? n_cols - c : 4;                                            \
         switch (width) {                                                                           \
-        case 4: CALL(4); break;                                                                    \
-        case 3: CALL(3); break;                                                                    \
-        case 2: CALL(2); break;                                                                    \
-        default: CALL(1); break;                                                                   \
+        case 4:                                                                                    \
+            CALL(4);                                                                               \
+            break;                                                                                 \
+        case 3:                                                                                    \
+            CALL(3);                                                                               \
+            break;                                                                                 \
+        case 2:                                                                                    \
+            CALL(2);                                                                               \
+            break;                                                                                 \
+        default:                                                                                   \
+            CALL(1);                                                                               \
+            break;                                                                                 \
         }                                                                                          \
         c += width, acc += width;                                                                  \
         x.q += width * x.stride, x.sums += width * x.stride, x.scale += width * x.stride;          \
     }
 
-static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const float *d, const float *m,
-                               size_t n_blocks, struct tile_avx2_cols x, size_t n_cols, int offset,
-                               bool has_min)
+static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const float *d,
+                                  const float *m, size_t n_blocks, struct tile_avx2_cols x,
+                                  size_t n_cols, int offset, bool has_min)
 {
 #define CALL_MIN(w)    tile_avx2_b32(acc, u, d, m, n_blocks, x, 0, true, false, w)
 #define CALL_WIDE(w)   tile_avx2_b32(acc, u, d, m, n_blocks, x, offset, false, true, w)
@@ -188,17 +204,16 @@ static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const floa
 }
 
 #define CALL_K(sub, min, wide, w) tile_avx2_k(acc, u, sc, mn, d, dmin, x, offset, min, wide, sub, w)
-#define CALL_MIN_32(w)    CALL_K(32, true, false, w)
-#define CALL_WIDE_32(w)   CALL_K(32, false, true, w)
-#define CALL_OFFSET_32(w) CALL_K(32, false, false, w)
-#define CALL_MIN_16(w)    CALL_K(16, true, false, w)
-#define CALL_WIDE_16(w)   CALL_K(16, false, true, w)
-#define CALL_OFFSET_16(w) CALL_K(16, false, false, w)
+#define CALL_MIN_32(w)            CALL_K(32, true, false, w)
+#define CALL_WIDE_32(w)           CALL_K(32, false, true, w)
+#define CALL_OFFSET_32(w)         CALL_K(32, false, false, w)
+#define CALL_MIN_16(w)            CALL_K(16, true, false, w)
+#define CALL_WIDE_16(w)           CALL_K(16, false, true, w)
+#define CALL_OFFSET_16(w)         CALL_K(16, false, false, w)
 #define TILE_K(name, sub)                                                                          \
-    static void tile_avx2_##name##_stretch(float (*acc)[16], const uint8_t *u, const int8_t *sc,      \
-                                        const int8_t *mn, const float *d, const float *dmin,       \
-                                        struct tile_avx2_cols x, size_t n_cols, int offset,            \
-                                        bool has_min)                                              \
+    static void tile_avx2_##name##_stretch(                                                        \
+        float(*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn, const float *d,     \
+        const float *dmin, struct tile_avx2_cols x, size_t n_cols, int offset, bool has_min)       \
     {                                                                                              \
         if (has_min)                                                                               \
             TILE_AVX2_COLUMNS(CALL_MIN_##sub)                                                      \
@@ -223,17 +238,16 @@ void hk_tile_b32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void 
         const uint8_t *xc = (const uint8_t *)x + c * x_stride;
         float acc[4][16] = {{0}};
         for (size_t b = 0; b < n / 32; b += 8)
-            tile_avx2_b32_stretch(acc, u + b * 512, d + b * 16, m + b * 16,
-                                      n / 32 - b < 8 ? n / 32 - b : 8,
-                                      tile_avx2_cols_at(xc, x_stride, n, b / 8), width, info->offset,
-                                      info->has_min);
+            tile_avx2_b32_stretch(
+                acc, u + b * 512, d + b * 16, m + b * 16, n / 32 - b < 8 ? n / 32 - b : 8,
+                tile_avx2_cols_at(xc, x_stride, n, b / 8), width, info->offset, info->has_min);
         tile_avx2_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
 
 typedef void tile_avx2_k_fn(float (*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn,
-                            const float *d, const float *dmin, struct tile_avx2_cols x, size_t n_cols,
-                            int offset, bool has_min);
+                            const float *d, const float *dmin, struct tile_avx2_cols x,
+                            size_t n_cols, int offset, bool has_min);
 
 static void tile_avx2_superblocks(float *restrict y, size_t ldy, size_t n_rows,
                                   const uint8_t *restrict tile, const uint8_t *restrict x,

@@ -8,10 +8,12 @@ static struct hk512_cols tile_avx512_skip(struct hk512_cols x, size_t c)
 }
 
 void hk_tile_b32_stretch__avx512(__m512 *acc, const uint8_t *u, const float *d, const float *m,
-                       size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset, bool has_min)
+                                 size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset,
+                                 bool has_min)
 {
 #define CALL_MIN(groups, width, first)                                                             \
-    hk512_b32_cols(acc + (first), u, d, m, n_blocks, tile_avx512_skip(x, first), 0, true, groups, width)
+    hk512_b32_cols(acc + (first), u, d, m, n_blocks, tile_avx512_skip(x, first), 0, true, groups,  \
+                   width)
 #define CALL_OFFSET(groups, width, first)                                                          \
     hk512_b32_cols(acc + (first), u, d, m, n_blocks, tile_avx512_skip(x, first), offset, false,    \
                    groups, width)
@@ -24,9 +26,9 @@ void hk_tile_b32_stretch__avx512(__m512 *acc, const uint8_t *u, const float *d, 
 }
 
 #define TILE_K(name, sub)                                                                          \
-    void hk_tile_##name##_stretch__avx512(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn, \
-                                const float *d, const float *dmin, struct hk512_cols x,            \
-                                size_t n_cols, int offset, bool has_min)                           \
+    void hk_tile_##name##_stretch__avx512(                                                         \
+        __m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn, const float *d,         \
+        const float *dmin, struct hk512_cols x, size_t n_cols, int offset, bool has_min)           \
     {                                                                                              \
         if (has_min)                                                                               \
             HK512_SPLIT_COLS(n_cols, CALL_MIN_##sub);                                              \
@@ -58,10 +60,9 @@ void hk_tile_b32__avx512(float *restrict y, size_t ldy, size_t n_rows, const voi
         for (size_t i = 0; i < 16; i++)
             acc[i] = _mm512_setzero_ps();
         for (size_t b = 0; b < n / 32; b += 8)
-            hk_tile_b32_stretch__avx512(acc, u + b * 512, d + b * 16, m + b * 16,
-                              n / 32 - b < 8 ? n / 32 - b : 8,
-                              hk512_cols_at(xc, x_stride, n, b / 8), width, info->offset,
-                              info->has_min);
+            hk_tile_b32_stretch__avx512(
+                acc, u + b * 512, d + b * 16, m + b * 16, n / 32 - b < 8 ? n / 32 - b : 8,
+                hk512_cols_at(xc, x_stride, n, b / 8), width, info->offset, info->has_min);
         hk512_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
@@ -70,9 +71,10 @@ typedef void tile_avx512_k_fn(__m512 *acc, const uint8_t *u, const int8_t *sc, c
                               const float *d, const float *dmin, struct hk512_cols x, size_t n_cols,
                               int offset, bool has_min);
 
-static void tile_avx512_k(float *restrict y, size_t ldy, size_t n_rows, const uint8_t *restrict tile,
-                          const uint8_t *restrict x, size_t x_stride, size_t n_cols, size_t n,
-                          const struct hk_qtype_info *info, size_t n_sub, tile_avx512_k_fn *stretch)
+static void tile_avx512_k(float *restrict y, size_t ldy, size_t n_rows,
+                          const uint8_t *restrict tile, const uint8_t *restrict x, size_t x_stride,
+                          size_t n_cols, size_t n, const struct hk_qtype_info *info, size_t n_sub,
+                          tile_avx512_k_fn *stretch)
 {
     struct hk_tile_layout at = hk_tile_layout(info, n);
     const int8_t *sc = (const int8_t *)(tile + at.scales), *mn = (const int8_t *)(tile + at.mins);
@@ -95,14 +97,16 @@ void hk_tile_k32__avx512(float *restrict y, size_t ldy, size_t n_rows, const voi
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
 {
-    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 8, hk_tile_k32_stretch__avx512);
+    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 8,
+                  hk_tile_k32_stretch__avx512);
 }
 
 void hk_tile_k16__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
 {
-    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16, hk_tile_k16_stretch__avx512);
+    tile_avx512_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16,
+                  hk_tile_k16_stretch__avx512);
 }
 
 /* ---- float tiles ----------------------------------------------------------------------------
@@ -125,8 +129,8 @@ HB_INLINE void tile_avx512_chains(__m512 (*acc)[16], const float *w, size_t whol
         HK_UNROLL(6)
         for (int c = 0; c < n_cols; c++)
             HK_UNROLL(4)
-            for (int l = 0; l < 4; l++)
-                a[c][l] = acc[c][i + (size_t)l];
+        for (int l = 0; l < 4; l++)
+            a[c][l] = acc[c][i + (size_t)l];
         for (size_t j = from; j < to; j++) {
             const uint8_t *q = x + (16 * j + i) * sizeof(float);
             HK_UNROLL(4)
@@ -143,8 +147,8 @@ HB_INLINE void tile_avx512_chains(__m512 (*acc)[16], const float *w, size_t whol
         HK_UNROLL(6)
         for (int c = 0; c < n_cols; c++)
             HK_UNROLL(4)
-            for (int l = 0; l < 4; l++)
-                acc[c][i + (size_t)l] = a[c][l];
+        for (int l = 0; l < 4; l++)
+            acc[c][i + (size_t)l] = a[c][l];
     }
 }
 
@@ -180,12 +184,24 @@ void hk_tile_float__avx512(float *restrict y, size_t ldy, size_t n_rows, const v
         const uint8_t *xc = (const uint8_t *)x + c * x_stride;
         float *yc = y + c * ldy;
         switch (n_cols - c) {
-        case 1: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 1); break;
-        case 2: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 2); break;
-        case 3: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 3); break;
-        case 4: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 4); break;
-        case 5: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 5); break;
-        default: tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 6); break;
+        case 1:
+            tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 1);
+            break;
+        case 2:
+            tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 2);
+            break;
+        case 3:
+            tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 3);
+            break;
+        case 4:
+            tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 4);
+            break;
+        case 5:
+            tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 5);
+            break;
+        default:
+            tile_avx512_float_cols(yc, ldy, n_rows, tile, xc, x_stride, n, 6);
+            break;
         }
     }
 }

@@ -63,9 +63,9 @@ void hk_tile_b32__scalar(float *restrict y, size_t ldy, size_t n_rows, const voi
 }
 
 /* K32 and K16: superblocks with integer sub-scales per `sub` elements. */
-static void tile_scalar_k(float *restrict y, size_t ldy, size_t n_rows, const uint8_t *restrict tile,
-                          const uint8_t *restrict x, size_t x_stride, size_t n_cols, size_t n,
-                          const struct hk_qtype_info *info, size_t sub)
+static void tile_scalar_k(float *restrict y, size_t ldy, size_t n_rows,
+                          const uint8_t *restrict tile, const uint8_t *restrict x, size_t x_stride,
+                          size_t n_cols, size_t n, const struct hk_qtype_info *info, size_t sub)
 {
     struct hk_tile_layout at = hk_tile_layout(info, n);
     const int8_t *sc = (const int8_t *)(tile + at.scales), *mn = (const int8_t *)(tile + at.mins);

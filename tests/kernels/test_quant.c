@@ -6,9 +6,9 @@
 #include "kernels/kernels.h"
 #include <math.h>
 
-#define MAX_N    960
-#define MAX_ROWS 40
-#define MAX_COLS 20
+#define MAX_N         960
+#define MAX_ROWS      40
+#define MAX_COLS      20
 #define MAX_ROW_BYTES (MAX_N / 32 * 34 + 64)
 
 static struct hk_table tables[HK_LEVEL_COUNT];
@@ -89,10 +89,12 @@ static void unpacked_blocks_are_those_of_an_independent_decoder(void **state)
 /* ---- matmul ---- */
 
 /* Where the half-precision fields of a block are, -1: none; MXFP4 has an exponent byte instead. */
-static const struct { int type, at[2]; } half_fields[] = {
-    {HK_Q4_0, {0, -1}}, {HK_Q4_1, {0, 2}}, {HK_Q5_0, {0, -1}}, {HK_Q5_1, {0, 2}},
-    {HK_Q8_0, {0, -1}}, {HK_IQ4_NL, {0, -1}}, {HK_MXFP4, {-1, -1}}, {HK_Q2_K, {80, 82}},
-    {HK_Q3_K, {108, -1}}, {HK_Q4_K, {0, 2}}, {HK_Q5_K, {0, 2}}, {HK_Q6_K, {208, -1}},
+static const struct {
+    int type, at[2];
+} half_fields[] = {
+    {HK_Q4_0, {0, -1}},   {HK_Q4_1, {0, 2}},    {HK_Q5_0, {0, -1}},   {HK_Q5_1, {0, 2}},
+    {HK_Q8_0, {0, -1}},   {HK_IQ4_NL, {0, -1}}, {HK_MXFP4, {-1, -1}}, {HK_Q2_K, {80, 82}},
+    {HK_Q3_K, {108, -1}}, {HK_Q4_K, {0, 2}},    {HK_Q5_K, {0, 2}},    {HK_Q6_K, {208, -1}},
     {HK_IQ4_XS, {0, -1}},
 };
 
@@ -108,14 +110,17 @@ static void make_blocks(uint8_t *w, size_t bytes, size_t type, uint64_t *seed)
             for (int i = 0; i < 2; i++)
                 if (half_fields[f].type == (int)type && half_fields[f].at[i] >= 0) {
                     uint8_t *high = w + b + half_fields[f].at[i] + 1;
-                    *high = (uint8_t)((*high & 0x83) | 0x20 | (test_rand(seed) & 8)); /* 2^-7, 2^-5 */
+                    *high =
+                        (uint8_t)((*high & 0x83) | 0x20 | (test_rand(seed) & 8)); /* 2^-7, 2^-5 */
                 }
     }
 }
 
 static hk_tile_fn *tile_of(const struct hk_table *t, int family)
 {
-    return family == HK_FAMILY_B32 ? t->tile_b32 : family == HK_FAMILY_K32 ? t->tile_k32 : t->tile_k16;
+    return family == HK_FAMILY_B32   ? t->tile_b32
+           : family == HK_FAMILY_K32 ? t->tile_k32
+                                     : t->tile_k16;
 }
 
 struct matmul {
@@ -188,7 +193,8 @@ static void stream_is_near_the_exact_sum(void **state)
                 double sum = 0, size = 0;
                 tables[0].quant[type].unpack(w, m.w + r * m.row_bytes, n);
                 for (size_t k = 0; k < n; k++) {
-                    double term = (double)w[k] * (double)scale[k / 256] * (double)((int8_t *)m.x)[k];
+                    double term =
+                        (double)w[k] * (double)scale[k / 256] * (double)((int8_t *)m.x)[k];
                     sum += term;
                     size += fabs(term);
                 }

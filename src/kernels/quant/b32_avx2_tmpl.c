@@ -26,7 +26,8 @@ HB_INLINE b32_scale b32_scale_at(const uint8_t *block, int at)
 
 HB_INLINE __m256 b32_scales(const b32_scale *e)
 {
-    __m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)e)), one = _mm256_set1_epi32(1);
+    __m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)e)),
+            one = _mm256_set1_epi32(1);
     __m256i big = _mm256_slli_epi32(_mm256_sub_epi32(x, one), 23);
     __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), x);
     return _mm256_castsi256_ps(_mm256_blendv_epi8(small, big, _mm256_cmpgt_epi32(x, one)));
@@ -252,8 +253,8 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
 }
 
 /* One stretch of up to 16 rows to the parts of a tile. */
-HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *rows, size_t row_bytes,
-                                size_t n_rows, size_t n_blocks)
+HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *rows,
+                                size_t row_bytes, size_t n_rows, size_t n_blocks)
 {
     HB_ALIGNAS(32) uint8_t codes[16][256];
     struct b32_stretch_scales scales;
@@ -277,7 +278,8 @@ HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *r
         for (size_t h = 0; h < 2; h++) {
             __m256i out[8];
             hk256_transpose8(out, codes[8 * h] + 32 * z);
-            for (size_t i = 0; i < 8; i++) { /* block 2 (z / 2) + i / 4, its group z % 2 * 4 + i % 4 */
+            for (size_t i = 0; i < 8;
+                 i++) { /* block 2 (z / 2) + i / 4, its group z % 2 * 4 + i % 4 */
                 size_t b = z / 2 * 2 + i / 4;
                 if (b < n_blocks)
                     _mm256_store_si256((__m256i *)(u + (8 * b + z % 2 * 4 + i % 4) * 64 + 32 * h),
@@ -287,9 +289,10 @@ HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *r
     }
     for (size_t b = 0; b < n_blocks; b++)
         for (size_t h = 0; h < 2; h++) { /* an exponent of 0 is not a scale of 0: missing rows */
-            __m256 there = _mm256_castsi256_ps(
-                hk256_lanes_below(n_rows < 8 * h ? 0 : n_rows - 8 * h));
-            _mm256_store_ps(d + 16 * b + 8 * h, _mm256_and_ps(there, b32_scales(scales.d[b] + 8 * h)));
+            __m256 there =
+                _mm256_castsi256_ps(hk256_lanes_below(n_rows < 8 * h ? 0 : n_rows - 8 * h));
+            _mm256_store_ps(d + 16 * b + 8 * h,
+                            _mm256_and_ps(there, b32_scales(scales.d[b] + 8 * h)));
             if (B32_HAS_MIN)
                 _mm256_store_ps(m + 16 * b + 8 * h, b32_scales(scales.m[b] + 8 * h));
         }

@@ -23,7 +23,8 @@ HB_INLINE __m512 b32_scales(__m256i stored)
     __m512i x = _mm512_cvtepu16_epi32(stored), one = _mm512_set1_epi32(1);
     __m512i big = _mm512_slli_epi32(_mm512_sub_epi32(x, one), 23);
     __m512i small = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), x);
-    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmpgt_epi32_mask(x, one), small, big));
+    return _mm512_castsi512_ps(
+        _mm512_mask_blend_epi32(_mm512_cmpgt_epi32_mask(x, one), small, big));
 #else
     return _mm512_cvtph_ps(stored);
 #endif
@@ -61,7 +62,9 @@ HB_INLINE struct b32_stretch b32_stretch_of(const uint8_t *q, const int16_t *sum
     __m512i v[4];
     HK_UNROLL(4)
     for (size_t i = 0; i < 4; i++) {
-        __mmask64 there = n_blocks >= 2 * i + 2 ? ~(__mmask64)0 : n_blocks > 2 * i ? 0xFFFFFFFFu : 0;
+        __mmask64 there = n_blocks >= 2 * i + 2 ? ~(__mmask64)0
+                          : n_blocks > 2 * i    ? 0xFFFFFFFFu
+                                                : 0;
         v[i] = _mm512_maskz_loadu_epi8(there, q + 64 * i);
     }
     x.q[0] = _mm512_shuffle_i32x4(v[0], v[1], 0x88);
@@ -82,7 +85,8 @@ struct b32_dots {
     HB_ALIGNAS(64) __m512i part[2][16];
 };
 
-HB_INLINE void b32_dot(struct b32_dots *to, size_t r, const __m512i z[4], const struct b32_stretch *x)
+HB_INLINE void b32_dot(struct b32_dots *to, size_t r, const __m512i z[4],
+                       const struct b32_stretch *x)
 {
     to->part[0][r] =
         _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(x->start[0], z[0], x->q[0]), z[1], x->q[1]);
@@ -188,7 +192,7 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
                 acc = b32_fold_pending(acc, from, sum + 16 * (s - 1), 8, scale[s - 1]);
             } else if (r0 > 0) {
                 acc = b32_fold_pending(acc, from, sum + 16 * (n_stretches - 1), last_blocks,
-                               scale[n_stretches - 1]);
+                                       scale[n_stretches - 1]);
                 _mm512_storeu_ps(y + r0 - 16, acc);
                 acc = _mm512_setzero_ps();
             }
@@ -196,7 +200,7 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
     }
     size_t r0 = (n_rows - 1) / 16 * 16;
     acc = b32_fold_pending(acc, &pending[turn ^ 1], sum + 16 * (n_stretches - 1), last_blocks,
-                   scale[n_stretches - 1]);
+                           scale[n_stretches - 1]);
     _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << (n_rows - r0)) - 1), acc);
 }
 
@@ -243,9 +247,9 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
             b32_floats_of(&floats, &stored);
             for (size_t c = 0; c < n_cols; c++) {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
-                acc[c] = b32_fold(acc[c], &dots[c], &floats,
-                                  (const int16_t *)(col + sum_off) + 16 * s, n_blocks,
-                                  ((const float *)(col + scale_off))[s]);
+                acc[c] =
+                    b32_fold(acc[c], &dots[c], &floats, (const int16_t *)(col + sum_off) + 16 * s,
+                             n_blocks, ((const float *)(col + scale_off))[s]);
             }
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
@@ -254,8 +258,9 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
 
 /* One stretch of up to 16 rows to the parts of a tile. While row r is read, what is at ahead +
  * r * ahead_step is fetched. */
-HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *rows, size_t row_bytes,
-                                size_t n_rows, size_t n_blocks, const uint8_t *ahead, size_t ahead_step)
+HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *rows,
+                                size_t row_bytes, size_t n_rows, size_t n_blocks,
+                                const uint8_t *ahead, size_t ahead_step)
 {
     HB_ALIGNAS(64) uint8_t codes[16][256];
     struct b32_stored stored;
@@ -329,8 +334,9 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
             size_t n_blocks = n / 32 - b < 8 ? n / 32 - b : 8;
             b32_pack_stretch(u, d, m, rows + b * B32_BYTES, row_bytes, n_group, n_blocks,
                              rows + 16 * (row_bytes + b * B32_BYTES), 8 * B32_BYTES);
-            hk_tile_b32_stretch__avx512(acc, u, d, m, n_blocks, hk512_cols_at(x, x_stride, n, b / 8), n_cols,
-                              B32_OFFSET, B32_HAS_MIN);
+            hk_tile_b32_stretch__avx512(acc, u, d, m, n_blocks,
+                                        hk512_cols_at(x, x_stride, n, b / 8), n_cols, B32_OFFSET,
+                                        B32_HAS_MIN);
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
     }

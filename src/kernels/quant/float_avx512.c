@@ -9,8 +9,10 @@ HB_INLINE void float_avx512_transpose(__m512i v[16])
     __m512i t[16];
     HK_UNROLL(4)
     for (int g = 0; g < 16; g += 4) {
-        __m512i ab = _mm512_unpacklo_epi32(v[g], v[g + 1]), cd = _mm512_unpacklo_epi32(v[g + 2], v[g + 3]);
-        __m512i ef = _mm512_unpackhi_epi32(v[g], v[g + 1]), gh = _mm512_unpackhi_epi32(v[g + 2], v[g + 3]);
+        __m512i ab = _mm512_unpacklo_epi32(v[g], v[g + 1]),
+                cd = _mm512_unpacklo_epi32(v[g + 2], v[g + 3]);
+        __m512i ef = _mm512_unpackhi_epi32(v[g], v[g + 1]),
+                gh = _mm512_unpackhi_epi32(v[g + 2], v[g + 3]);
         t[g] = _mm512_unpacklo_epi64(ab, cd);
         t[g + 1] = _mm512_unpackhi_epi64(ab, cd);
         t[g + 2] = _mm512_unpacklo_epi64(ef, gh);

@@ -13,8 +13,8 @@ HB_INLINE void FLOAT_CHAINS(__m512 *chains, size_t ld, const uint8_t *const *row
     HK_UNROLL(4)
     for (int c = 0; c < n_cols; c++)
         HK_UNROLL(4)
-        for (int i = 0; i < FLOAT_ROWS; i++)
-            acc[c][i] = _mm512_setzero_ps();
+    for (int i = 0; i < FLOAT_ROWS; i++)
+        acc[c][i] = _mm512_setzero_ps();
     size_t k = 0;
     for (; k + 16 <= n; k += 16) {
         __m512 w[FLOAT_ROWS];
@@ -42,7 +42,8 @@ HB_INLINE void FLOAT_CHAINS(__m512 *chains, size_t ld, const uint8_t *const *row
 }
 
 void FLOAT_BODY(few)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
-                     size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols, size_t n)
+                     size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
+                     size_t n)
 {
     __m512 chains[16][16];
     for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
@@ -59,10 +60,18 @@ void FLOAT_BODY(few)(float *restrict y, size_t ldy, const void *restrict w, size
                     cols[i] = (const float *)((const uint8_t *)x + (c + i) * x_stride);
                 const uint8_t *ahead = (const uint8_t *)w + (r0 + r + FLOAT_ROWS) * row_bytes;
                 switch (width) {
-                case 4: FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 4, n); break;
-                case 3: FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 3, n); break;
-                case 2: FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 2, n); break;
-                default: FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 1, n); break;
+                case 4:
+                    FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 4, n);
+                    break;
+                case 3:
+                    FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 3, n);
+                    break;
+                case 2:
+                    FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 2, n);
+                    break;
+                default:
+                    FLOAT_CHAINS(&chains[c][r], 16, rows, ahead, cols, 1, n);
+                    break;
                 }
             }
         }

@@ -65,8 +65,8 @@ HB_INLINE __m256i hk256_field(__m256i x, int mask, const int left)
 /* 32 bits to 32 bytes of 0 or 16: byte i of the register has bit i. */
 HB_INLINE __m256i hk256_bits16(uint32_t bits)
 {
-    const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
-                                            0x0303030303030303);
+    const __m256i byte =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
     __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), byte), bit);
     return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));

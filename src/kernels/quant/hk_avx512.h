@@ -136,7 +136,8 @@ HB_INLINE __m512i hk512_sum16(const __m512i *v, size_t step)
 HB_INLINE __m128i hk512_scales_k4(const uint8_t *s)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)s); /* dwords: a (low scales), b (low mins), c */
-    __m128i low = _mm_srlv_epi32(_mm_shuffle_epi32(v, _MM_SHUFFLE(2, 1, 2, 0)), _mm_setr_epi32(0, 0, 0, 4));
+    __m128i low =
+        _mm_srlv_epi32(_mm_shuffle_epi32(v, _MM_SHUFFLE(2, 1, 2, 0)), _mm_setr_epi32(0, 0, 0, 4));
     __m128i high = _mm_srli_epi32(_mm_shuffle_epi32(v, _MM_SHUFFLE(1, 1, 0, 0)), 2);
     low = _mm_and_si128(low, _mm_setr_epi32(0x3F3F3F3F, 0x0F0F0F0F, 0x3F3F3F3F, 0x0F0F0F0F));
     high = _mm_and_si128(high, _mm_setr_epi32(0, 0x30303030, 0, 0x30303030));
@@ -154,10 +155,9 @@ HB_INLINE __m512i hk512_two_shifts(const uint8_t *p, int n)
 HB_INLINE void hk512_transpose_bytes(__m512i out[4], const int8_t *in)
 {
     /* 4 x 4 bytes in every lane, then dwords across lanes */
-    const __m512i within = _mm512_broadcast_i32x4(
-        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-    const __m512i across =
-        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i within =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const __m512i across = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     __m512i v[4], d[4];
     HK_UNROLL(4)
     for (int g = 0; g < 4; g++) { /* lane: dword i of rows 4 g..4 g + 3, then their bytes sorted */
@@ -179,8 +179,7 @@ HB_INLINE __m512 hk512_halves(const uint16_t *h)
 /* 16 rows of 8 words, transposed: word b of all rows in out[b]. */
 HB_INLINE void hk512_transpose_words(__m256i *out, const uint16_t (*in)[8])
 {
-#define HK512_COLUMNS(b)                                                                           \
-    (b), 8 + (b), 16 + (b), 24 + (b), 32 + (b), 40 + (b), 48 + (b), 56 + (b)
+#define HK512_COLUMNS(b) (b), 8 + (b), 16 + (b), 24 + (b), 32 + (b), 40 + (b), 48 + (b), 56 + (b)
     static const HB_ALIGNAS(64) int16_t at[2][32] = {
         {HK512_COLUMNS(0), HK512_COLUMNS(1), HK512_COLUMNS(2), HK512_COLUMNS(3)},
         {HK512_COLUMNS(4), HK512_COLUMNS(5), HK512_COLUMNS(6), HK512_COLUMNS(7)},
@@ -225,11 +224,14 @@ HB_INLINE __m512i hk512_pick(struct hk512_four v, const int16_t *index)
 #define HK512_WORDS(words, b, i)                                                                   \
     HK512_WORD(words, b, i), HK512_WORD(words, b, (i) + 1), HK512_WORD(words, b, (i) + 2),         \
         HK512_WORD(words, b, (i) + 3), HK512_WORD(words, b, (i) + 4),                              \
-        HK512_WORD(words, b, (i) + 5), HK512_WORD(words, b, (i) + 6), HK512_WORD(words, b, (i) + 7)
+        HK512_WORD(words, b, (i) + 5), HK512_WORD(words, b, (i) + 6),                              \
+        HK512_WORD(words, b, (i) + 7)
 /* The nibbles of the four blocks, a block per lane. */
 #define HK512_NIBBLES(words, i)                                                                    \
-    {HK512_WORDS(words, 0, i), HK512_WORDS(words, 1, i), HK512_WORDS(words, 2, i),                 \
-     HK512_WORDS(words, 3, i)}
+    {                                                                                              \
+        HK512_WORDS(words, 0, i), HK512_WORDS(words, 1, i), HK512_WORDS(words, 2, i),              \
+            HK512_WORDS(words, 3, i)                                                               \
+    }
 #define HK512_EACH(words, i)                                                                       \
     HK512_WORD(words, 0, i), HK512_WORD(words, 1, i), HK512_WORD(words, 2, i),                     \
         HK512_WORD(words, 3, i)

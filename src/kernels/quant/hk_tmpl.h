@@ -8,7 +8,7 @@
 #define HK_PASTE_(a, b) a##b
 #define HK_PASTE(a, b)  HK_PASTE_(a, b)
 
-#define HK_BODY_(verb, type, level) hk_##verb##_##type##__##level
+#define HK_BODY_(verb, type, level)  hk_##verb##_##type##__##level
 #define HK_BODY__(verb, type, level) HK_BODY_(verb, type, level)
 #define HK_BODY(verb, level)         HK_BODY__(verb, HK_T, level)
 

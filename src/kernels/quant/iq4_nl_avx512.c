@@ -4,7 +4,8 @@
 static const uint8_t hk_iq4_nl_table[16] = {HK_IQ4_CODES};
 static const HB_ALIGNAS(64) int16_t hk_iq4_nl_nibbles[32] = HK512_NIBBLES(9, 1);
 static const HB_ALIGNAS(64) int16_t hk_iq4_nl_scales[32] = {
-    0, 9, 18, 27, 32, 41, 50, 59,};
+    0, 9, 18, 27, 32, 41, 50, 59,
+};
 
 HB_INLINE void hk512_row_iq4_nl(__m512i z[4], uint16_t *d, uint16_t *m, const uint8_t *blocks)
 {

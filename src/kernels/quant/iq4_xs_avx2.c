@@ -18,10 +18,10 @@ HB_INLINE __m128i hk256_scales_iq4_xs(__m128i *mins, const uint8_t *block)
 {
     (void)mins;
     const __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32((int)hk_load32(block + 4)),
-                                    _mm256_slli_epi32(at, 2));
-    __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(hk_load16(block + 2)),
-                                     _mm256_slli_epi32(at, 1));
+    __m256i low =
+        _mm256_srlv_epi32(_mm256_set1_epi32((int)hk_load32(block + 4)), _mm256_slli_epi32(at, 2));
+    __m256i high =
+        _mm256_srlv_epi32(_mm256_set1_epi32(hk_load16(block + 2)), _mm256_slli_epi32(at, 1));
     low = _mm256_and_si256(low, _mm256_set1_epi32(15));
     high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4);
     low = _mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32));

@@ -30,7 +30,8 @@ HB_INLINE __m256i k_sums(const int16_t *sums)
 }
 
 #define K_PICK(j) 2 * (j), 2 * (j) + 1
-#define K_PICK8(j) K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j)
+#define K_PICK8(j)                                                                                 \
+    K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j), K_PICK(j)
 /* Bytes that spread word j of a lane over one lane: the scale(s) of 32 k. */
 static const HB_ALIGNAS(32) uint8_t k_spread[8][16] = {
     {K_PICK8(0)}, {K_PICK8(1)}, {K_PICK8(2)}, {K_PICK8(3)},
@@ -81,9 +82,9 @@ HB_INLINE __m256 k_fold(__m256 acc, const __m256i *isum, const __m128i *imin,
 {
     __m256 t = _mm256_mul_ps(hk256_halves(h->d), _mm256_cvtepi32_ps(hk256_sum8(isum)));
     if (K_HAS_MIN) {
-        __m256i mins = hk256_sum4(
-            _mm256_set_m128i(imin[4], imin[0]), _mm256_set_m128i(imin[5], imin[1]),
-            _mm256_set_m128i(imin[6], imin[2]), _mm256_set_m128i(imin[7], imin[3]));
+        __m256i mins =
+            hk256_sum4(_mm256_set_m128i(imin[4], imin[0]), _mm256_set_m128i(imin[5], imin[1]),
+                       _mm256_set_m128i(imin[6], imin[2]), _mm256_set_m128i(imin[7], imin[3]));
         t = _mm256_fnmadd_ps(hk256_halves(h->dmin), _mm256_cvtepi32_ps(mins), t);
     }
     return _mm256_fmadd_ps(t, _mm256_set1_ps(a), acc);
@@ -148,8 +149,8 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
             acc[c] = _mm256_setzero_ps();
         for (size_t s = 0; s < n / 256; s++) {
             for (size_t c = 0; c < n_cols; c++)
-                sums[c] = k_sums(
-                    (const int16_t *)((const uint8_t *)x + c * x_stride + sum_off) + 16 * s);
+                sums[c] =
+                    k_sums((const int16_t *)((const uint8_t *)x + c * x_stride + sum_off) + 16 * s);
             for (size_t r = 0; r < n_group; r++) {
                 const uint8_t *block = rows + r * row_bytes + s * K_BYTES;
                 __m256i z[8];
@@ -162,8 +163,9 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
                 hk256_prefetch(ahead + (s * 8 + r) * K_BYTES, K_BYTES);
             }
             for (size_t c = 0; c < n_cols; c++)
-                acc[c] = k_fold(acc[c], isum[c], imin[c], &h,
-                                ((const float *)((const uint8_t *)x + c * x_stride + scale_off))[s]);
+                acc[c] =
+                    k_fold(acc[c], isum[c], imin[c], &h,
+                           ((const float *)((const uint8_t *)x + c * x_stride + scale_off))[s]);
         }
         for (size_t c = 0; c < n_cols; c++)
             _mm256_maskstore_ps(y + c * ldy + r0, hk256_lanes_below(n_group), acc[c]);

@@ -46,9 +46,14 @@ HB_INLINE struct k_stretch k_stretch_of(const uint8_t *q, const int16_t *sums)
 }
 
 #ifndef HK_WIDE
-#define K_LANE(z, l)  HK_START(z, l) / HK_SUB, HK_START(z, l) / HK_SUB, HK_START(z, l) / HK_SUB, HK_START(z, l) / HK_SUB
-#define K_INDEX(a, b) {K_LANE(a, 0), K_LANE(b, 0), K_LANE(a, 1), K_LANE(b, 1), \
-                       K_LANE(a, 2), K_LANE(b, 2), K_LANE(a, 3), K_LANE(b, 3)}
+#define K_LANE(z, l)                                                                               \
+    HK_START(z, l) / HK_SUB, HK_START(z, l) / HK_SUB, HK_START(z, l) / HK_SUB,                     \
+        HK_START(z, l) / HK_SUB
+#define K_INDEX(a, b)                                                                              \
+    {                                                                                              \
+        K_LANE(a, 0), K_LANE(b, 0), K_LANE(a, 1), K_LANE(b, 1), K_LANE(a, 2), K_LANE(b, 2),        \
+            K_LANE(a, 3), K_LANE(b, 3)                                                             \
+    }
 /* Which scale each word of two packed registers has. */
 static const HB_ALIGNAS(64) int16_t k_index[2][32] = {K_INDEX(0, 1), K_INDEX(2, 3)};
 #endif
@@ -210,8 +215,8 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
 #define FEW_DIRECT 4
 
 static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
-                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
-                           size_t n)
+                         size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
+                         size_t n)
 {
     struct k_stretch xs[FEW_DIRECT];
     HB_ALIGNAS(64) __m512i isum[FEW_DIRECT][16];
@@ -247,8 +252,8 @@ static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, 
             }
             for (size_t c = 0; c < n_cols; c++) {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
-                acc[c] = k_fold(acc[c], isum[c], imin[c], stored,
-                                ((const float *)(col + scale_off))[s]);
+                acc[c] =
+                    k_fold(acc[c], isum[c], imin[c], stored, ((const float *)(col + scale_off))[s]);
             }
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
@@ -283,10 +288,10 @@ HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, floa
         stored[r] = k_stored_at(block);
         hk512_prefetch(ahead + r * ahead_step, K_BYTES);
     }
-#define K_OUT0(i) K_OUT_AT(0, i)
-#define K_OUT1(i) K_OUT_AT(1, i)
-#define K_OUT2(i) K_OUT_AT(2, i)
-#define K_OUT3(i) K_OUT_AT(3, i)
+#define K_OUT0(i)      K_OUT_AT(0, i)
+#define K_OUT1(i)      K_OUT_AT(1, i)
+#define K_OUT2(i)      K_OUT_AT(2, i)
+#define K_OUT3(i)      K_OUT_AT(3, i)
 #define K_OUT_AT(z, i) (u + (HK_START(z, (i) / 4) / 4 + (i) % 4) * 64)
     HK512_TRANSPOSE16(codes[0], K_OUT0);
     HK512_TRANSPOSE16(codes[0] + 64, K_OUT1);
@@ -350,9 +355,11 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
                            rows + 16 * (row_bytes + b * K_BYTES), K_BYTES);
             struct hk512_cols xs = hk512_cols_at(x, x_stride, n, b);
             if (HK_SUB == 32)
-                hk_tile_k32_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET, K_HAS_MIN);
+                hk_tile_k32_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET,
+                                            K_HAS_MIN);
             else
-                hk_tile_k16_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET, K_HAS_MIN);
+                hk_tile_k16_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET,
+                                            K_HAS_MIN);
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
     }

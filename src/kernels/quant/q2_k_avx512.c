@@ -18,10 +18,10 @@ HB_INLINE __m128i hk512_scales_q2_k(__m128i *mins, const uint8_t *block)
     return _mm_and_si128(v, low);
 }
 
-#define HK_T    q2_k
-#define HK_ID   Q2_K
-#define HK_SUB  16
-#define HK_DMIN 1
-#define HK_D_AT 80
+#define HK_T              q2_k
+#define HK_ID             Q2_K
+#define HK_SUB            16
+#define HK_DMIN           1
+#define HK_D_AT           80
 #define HK_START(z, lane) ((lane) / 2 * 128 + 32 * (z) + (lane) % 2 * 16)
 #include "kernels/quant/k_avx512_tmpl.c"

@@ -3,7 +3,8 @@
 
 static const HB_ALIGNAS(64) int16_t hk_q4_0_nibbles[32] = HK512_NIBBLES(9, 1);
 static const HB_ALIGNAS(64) int16_t hk_q4_0_scales[32] = {
-    0, 9, 18, 27, 32, 41, 50, 59,};
+    0, 9, 18, 27, 32, 41, 50, 59,
+};
 
 HB_INLINE void hk512_row_q4_0(__m512i z[4], uint16_t *d, uint16_t *m, const uint8_t *blocks)
 {

@@ -3,8 +3,8 @@
 
 static const HB_ALIGNAS(64) int16_t hk_q4_1_nibbles[32] = HK512_NIBBLES(10, 2);
 static const HB_ALIGNAS(64) int16_t hk_q4_1_scales[32] = {
-    0, 10, 20, 30, 32, 42, 52, 62,
-    1, 11, 21, 31, 33, 43, 53, 63,};
+    0, 10, 20, 30, 32, 42, 52, 62, 1, 11, 21, 31, 33, 43, 53, 63,
+};
 
 HB_INLINE void hk512_row_q4_1(__m512i z[4], uint16_t *d, uint16_t *m, const uint8_t *blocks)
 {

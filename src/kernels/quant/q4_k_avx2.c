@@ -16,9 +16,9 @@ HB_INLINE __m128i hk256_scales_q4_k(__m128i *mins, const uint8_t *block)
     return hk256_scales_k4(mins, block + 4);
 }
 
-#define HK_T    q4_k
-#define HK_ID   Q4_K
-#define HK_SUB  32
-#define HK_D_AT 0
+#define HK_T       q4_k
+#define HK_ID      Q4_K
+#define HK_SUB     32
+#define HK_D_AT    0
 #define HK_DMIN_AT 2
 #include "kernels/quant/k_avx2_tmpl.c"

@@ -17,10 +17,10 @@ HB_INLINE __m128i hk512_scales_q4_k(__m128i *mins, const uint8_t *block)
     return hk512_scales_k4(block + 4);
 }
 
-#define HK_T    q4_k
-#define HK_ID   Q4_K
-#define HK_SUB  32
-#define HK_DMIN 1
-#define HK_D_AT 0
+#define HK_T              q4_k
+#define HK_ID             Q4_K
+#define HK_SUB            32
+#define HK_DMIN           1
+#define HK_D_AT           0
 #define HK_START(z, lane) ((z) / 2 * 128 + (lane) / 2 * 64 + (z) % 2 * 32 + (lane) % 2 * 16)
 #include "kernels/quant/k_avx512_tmpl.c"

@@ -4,7 +4,9 @@
 static const HB_ALIGNAS(64) int16_t hk_q5_0_nibbles[32] = HK512_NIBBLES(11, 3);
 /* Bits of k 0..15 of the four blocks, of k 16..31, scales. */
 static const HB_ALIGNAS(64) int16_t hk_q5_0_others[32] = {
-    HK512_EACH(11, 1), HK512_EACH(11, 2), HK512_EACH(11, 0),
+    HK512_EACH(11, 1),
+    HK512_EACH(11, 2),
+    HK512_EACH(11, 0),
 };
 
 HB_INLINE __m512i hk512_four_q5_0(__m512i z[2], const uint8_t *blocks)

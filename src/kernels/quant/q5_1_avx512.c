@@ -4,7 +4,10 @@
 static const HB_ALIGNAS(64) int16_t hk_q5_1_nibbles[32] = HK512_NIBBLES(12, 4);
 /* Bits of k 0..15 of the four blocks, of k 16..31, scales, mins. */
 static const HB_ALIGNAS(64) int16_t hk_q5_1_others[32] = {
-    HK512_EACH(12, 2), HK512_EACH(12, 3), HK512_EACH(12, 0), HK512_EACH(12, 1),
+    HK512_EACH(12, 2),
+    HK512_EACH(12, 3),
+    HK512_EACH(12, 0),
+    HK512_EACH(12, 1),
 };
 
 HB_INLINE __m512i hk512_four_q5_1(__m512i z[2], const uint8_t *blocks)

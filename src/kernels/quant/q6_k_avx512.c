@@ -19,10 +19,10 @@ HB_INLINE __m128i hk512_scales_q6_k(__m128i *mins, const uint8_t *block)
     return _mm_loadu_si128((const __m128i *)(block + 192));
 }
 
-#define HK_T    q6_k
-#define HK_ID   Q6_K
-#define HK_SUB  16
-#define HK_DMIN 0
-#define HK_D_AT 208
+#define HK_T              q6_k
+#define HK_ID             Q6_K
+#define HK_SUB            16
+#define HK_DMIN           0
+#define HK_D_AT           208
 #define HK_START(z, lane) (64 * (z) + 16 * (lane))
 #include "kernels/quant/k_avx512_tmpl.c"
