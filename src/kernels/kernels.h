@@ -220,6 +220,11 @@ typedef void hk_binary_fn(float *y, const float *a, const float *b, size_t n); /
 /* n elements in place; cs holds n/2 pairs (cos, sin): a' = fma(a, cos, -(b * sin)),
  * b' = fma(b, cos, a * sin). */
 typedef void hk_rope_fn(float *restrict x, const float *restrict cs, size_t n);
+/* y[i][j] (rows ldy apart) = [y[i][j] if add else 0] + sum over p ascending of a[i][p] * b[p][j], with
+ * hk_fma: one chain per output. n <= 32. */
+typedef void hk_gemm_fn(float *restrict y, size_t ldy, const float *restrict a, size_t lda,
+                        const float *restrict b, size_t ldb, size_t m, size_t n, size_t k,
+                        bool add);
 typedef void hk_narrow_fn(uint16_t *restrict y, const float *restrict x, size_t n);
 typedef uint32_t hk_max_abs_fn(const float *x, size_t n);
 

@@ -28,6 +28,7 @@ const struct hk_table hk_table_avx2 = {
 #include "kernels/qtypes.def"
 #undef HK_QTYPE
         },
+    .gemm_f32 = hk_gemm_f32__avx2,
     .rmsnorm_f32 = hk_rmsnorm_f32__avx2,
     .layernorm_f32 = hk_layernorm_f32__avx2,
     .softmax_f32 = hk_softmax_f32__avx2,

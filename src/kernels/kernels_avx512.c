@@ -23,6 +23,7 @@ const struct hk_table hk_table_avx512 = {
 #include "kernels/qtypes.def"
 #undef HK_QTYPE
     },
+    .gemm_f32 = hk_gemm_f32__avx512,
     .rmsnorm_f32 = hk_rmsnorm_f32__avx512,
     .layernorm_f32 = hk_layernorm_f32__avx512,
     .softmax_f32 = hk_softmax_f32__avx512,

@@ -172,6 +172,34 @@ static void bench_binary(struct ck *c)
 const struct ck_type ck_hk_scale_fn = {check_scale, bench_scale};
 const struct ck_type ck_hk_binary_fn = {check_binary, bench_binary};
 
+/* ---- gemm: n columns, some rows, k by the length; sums start from 0 or from y ---- */
+
+static void case_gemm(struct ck *c, size_t n, enum ck_data data)
+{
+    size_t cols = n % 33, k = n / 2 % 70, rows = n % 15, lda = k + n % 3, ldb = cols + n % 2;
+    size_t ldy = cols + 1;
+    float *a = ck_floats(c, rows * lda, data), *w = ck_floats(c, k * ldb, CK_RANDOM);
+    float *y = ck_floats(c, rows * ldy, CK_RANDOM), *z = copy(c, y, rows * ldy);
+    AS(hk_gemm_fn, c->ref)(y, ldy, a, lda, w, ldb, rows, cols, k, n & 1);
+    AS(hk_gemm_fn, c->fn)(z, ldy, a, lda, w, ldb, rows, cols, k, n & 1);
+    ck_same_floats(c, "y", y, z, rows * ldy, NULL);
+}
+
+static void check_gemm(struct ck *c)
+{
+    ck_each_length(c, case_gemm);
+}
+
+static void bench_gemm(struct ck *c)
+{
+    float *a = ck_floats(c, 96 * 384, CK_RANDOM), *w = ck_floats(c, 384 * 32, CK_RANDOM);
+    float *y = output(c, 96 * 32);
+    CK_BENCH(c, "96x32x384", 384 * 128 * 4.0, 96 * 384 * 64.0,
+             AS(hk_gemm_fn, c->fn)(y, 32, a, 384, w, 32, 96, 32, 384, false));
+}
+
+const struct ck_type ck_hk_gemm_fn = {check_gemm, bench_gemm};
+
 /* ---- rope, narrowing, largest magnitude ---- */
 
 static void case_rope(struct ck *c, size_t n, enum ck_data data)
