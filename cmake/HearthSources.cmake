@@ -10,6 +10,9 @@ set(HEARTH_SOURCES
   ${HEARTH_KERNEL_SOURCES}
   src/graph/graph.c
   src/graph/planner.c
+  src/graph/bind.c
+  src/graph/strip.c
+  src/graph/math.c
   src/graph/interp.c
   src/graph/pool.c
   ${HEARTH_GRAPH_OPS})
@@ -78,10 +81,13 @@ list(APPEND HEARTH_SOURCES
   src/runtime/tokenizer.c
   src/runtime/kv.c
   src/runtime/session.c
+  src/runtime/infer.c
   src/runtime/sampler.c
   src/runtime/generation.c)
 
 if(HEARTH_ONNX)
+  file(GLOB hearth_onnx_ops RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
+    "${PROJECT_SOURCE_DIR}/src/onnx/ops/onnx_*.c")
   # onnx.pb-c.c and .h from the messages in src/onnx/onnx.proto; not our code, so not our warnings
   set(hearth_pb ${PROJECT_BINARY_DIR}/generated/onnx)
   file(MAKE_DIRECTORY ${hearth_pb})
@@ -93,6 +99,10 @@ if(HEARTH_ONNX)
   list(APPEND HEARTH_SOURCES
     ${hearth_pb}/onnx.pb-c.c
     src/onnx/hx_wire.c
+    src/runtime/load_onnx.c
+    src/onnx/hx_import.c
+    src/onnx/hx_ops.c
+    ${hearth_onnx_ops}
     src/onnx/hx_types.c
     src/onnx/hx_tensor.c
     src/onnx/hx_load.c

@@ -131,6 +131,36 @@ hearth_status ht_graph_emit(struct ht_graph *g, const struct ht_op *op, const ch
     return HEARTH_OK;
 }
 
+hearth_status ht_graph_emit_flow(struct ht_graph *g, const struct ht_op *op, const char *name,
+                                 const void *params, const ht_id *in, uint32_t n_in, ht_id *out,
+                                 uint32_t n_out, const struct ht_graph *const *sub, uint32_t n_sub,
+                                 hearth_error *err)
+{
+    const struct ht_graph **list;
+    HB_TRY(HB_ARENA_NEW(g->arena, const struct ht_graph *, n_sub, &list, err));
+    for (uint32_t i = 0; i < n_sub; i++)
+        list[i] = sub[i];
+    HB_TRY(ht_graph_emit(g, op, name, params, in, n_in, out, n_out, err));
+    g->nodes[g->n_nodes - 1].sub = list;
+    g->nodes[g->n_nodes - 1].n_sub = n_sub;
+    return HEARTH_OK;
+}
+
+hearth_status ht_graph_capture(struct ht_graph *g, ht_id outer, ht_id *inner, hearth_error *err)
+{
+    for (uint32_t i = 0; i < g->n_captures; i++)
+        if (g->captures[i].outer == outer) {
+            *inner = g->captures[i].inner;
+            return HEARTH_OK;
+        }
+    struct ht_value v = {.kind = HT_VALUE_CAPTURE};
+    HB_TRY(graph_value(g, &v, inner, err));
+    HB_TRY(graph_grow(g->arena, (void **)&g->captures, g->n_captures, &g->cap_captures,
+                      sizeof *g->captures, err));
+    g->captures[g->n_captures++] = (struct ht_capture){outer, *inner};
+    return HEARTH_OK;
+}
+
 bool ht_dense_bytes(enum hk_qtype type, int rank, const int64_t *dim, size_t *bytes)
 {
     const struct hk_qtype_info *info = &hk_qtype_info[type];

@@ -22,7 +22,7 @@
 typedef uint32_t ht_id; /* index of a value */
 #define HT_NONE ((ht_id)-1)
 
-enum ht_value_kind { HT_VALUE_NODE, HT_VALUE_INPUT, HT_VALUE_CONST };
+enum ht_value_kind { HT_VALUE_NODE, HT_VALUE_INPUT, HT_VALUE_CONST, HT_VALUE_CAPTURE };
 
 struct ht_value {
     const char *name; /* may be NULL */
@@ -47,6 +47,11 @@ struct ht_node {
     uint32_t n_sub;
 };
 
+/* A value of the graph around a body, and the body's own name for it. */
+struct ht_capture {
+    ht_id outer, inner;
+};
+
 struct ht_graph {
     struct hb_arena *arena;
     struct ht_value *values;
@@ -55,6 +60,8 @@ struct ht_graph {
     uint32_t n_nodes, cap_nodes;
     ht_id *inputs, *outputs;
     uint32_t n_inputs, n_outputs, cap_io;
+    struct ht_capture *captures; /* bodies only */
+    uint32_t n_captures, cap_captures;
     const char *symbol_name[HT_MAX_SYMBOLS];
     /* Symbols counted at run time: a plan is made for the maximum, and a run says how many leading
      * rows there are. The others are fixed when a graph is bound. */
@@ -79,6 +86,14 @@ hearth_status ht_graph_output(struct ht_graph *g, ht_id value, const char *name,
 hearth_status ht_graph_emit(struct ht_graph *g, const struct ht_op *op, const char *name,
                             const void *params, const ht_id *in, uint32_t n_in, ht_id *out,
                             uint32_t n_out, hearth_error *err);
+
+/* A node with bodies, for control flow. Graphs of the bodies must outlive the graph. */
+hearth_status ht_graph_emit_flow(struct ht_graph *g, const struct ht_op *op, const char *name,
+                                 const void *params, const ht_id *in, uint32_t n_in, ht_id *out,
+                                 uint32_t n_out, const struct ht_graph *const *sub, uint32_t n_sub,
+                                 hearth_error *err);
+/* In a body: the value `outer` of the graph around it. */
+hearth_status ht_graph_capture(struct ht_graph *g, ht_id outer, ht_id *inner, hearth_error *err);
 
 /* Bytes of a dense tensor of this type and shape; false when it overflows or a dimension is no
  * number. */

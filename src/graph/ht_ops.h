@@ -95,6 +95,105 @@ struct ht_unary {
     float value; /* factor of HT_SCALE, cap of HT_SOFTCAP */
 };
 
+/* ---- tensors of any rank and plain type (ht_exec.h). Shapes and semantics are ONNX's; parameters
+ * that may also be inputs are inputs. ---- */
+
+enum ht_map_kind {
+#define HT_MAP(id, arity, result, takes, text) HT_MAP_##id,
+#include "graph/maps.def"
+#undef HT_MAP
+    HT_MAP_COUNT
+};
+struct ht_map {
+    uint8_t kind;
+    uint8_t type; /* of HT_MAP_CAST */
+    double p, q;
+};
+/* reshape: (x, [shape]); without a shape input dim[rank] counts. 0 copies, -1 is inferred. */
+struct ht_reshape {
+    bool allow_zero;
+    int rank;
+    int64_t dim[HT_MAX_RANK];
+};
+struct ht_axis_params {
+    int64_t axis;
+};
+/* axes: (x, [axes]): squeeze, or unsqueeze with `insert`. transpose: (x), axes = perm, n = 0: reversed.
+ * Elsewhere a set of axes, n = 0: what the op says. */
+struct ht_axes {
+    bool insert;
+    int n;
+    int64_t axes[HT_MAX_RANK];
+};
+/* slice: (x, [starts, ends, axes, steps]) */
+struct ht_slice {
+    int n, n_axes;
+    int64_t starts[HT_MAX_RANK], ends[HT_MAX_RANK], axes[HT_MAX_RANK];
+};
+/* split: (x, [sizes]) -> parts along axis; `uneven`: the last may be smaller */
+struct ht_split {
+    int64_t axis;
+    bool uneven;
+    int n;
+    int64_t size[64];
+};
+/* shape: dimensions [start, end) of x as i64; `size`: their product */
+struct ht_shape {
+    bool has_end, size;
+    int64_t start, end;
+};
+/* reduce: (x, [axes]) over the axes (none named: all, or nothing with noop) */
+enum ht_reduce_kind { HT_SUM, HT_MEAN, HT_RMAX, HT_RMIN, HT_PROD, HT_L1, HT_L2, HT_LOG_SUM,
+                      HT_LOG_SUM_EXP, HT_SUM_SQUARE, HT_ARGMAX, HT_ARGMIN };
+struct ht_reduce {
+    uint8_t kind;
+    bool keep, noop, last; /* last: of equal extremes the last index */
+    int n;
+    int64_t axes[HT_MAX_RANK];
+};
+/* softmax: (x) along axis; `flat`: over all dimensions from axis on */
+enum ht_softmax_kind { HT_SOFTMAX, HT_LOG_SOFTMAX, HT_HARDMAX };
+struct ht_softmax {
+    uint8_t kind;
+    bool flat;
+    int64_t axis;
+};
+/* layer_norm: (x, scale, [bias]) -> y, [mean, 1 / deviation] over dimensions from axis on */
+struct ht_layer_norm {
+    int64_t axis;
+    float eps;
+    bool rms;
+};
+/* gather: (x, indices) along axis; gather_elements, scatter (x, indices, updates); gather_nd,
+ * scatter_nd by index tuples */
+struct ht_gather {
+    int64_t axis;
+};
+enum ht_scatter_kind { HT_SCATTER_SET, HT_SCATTER_ADD, HT_SCATTER_MUL, HT_SCATTER_MIN,
+                       HT_SCATTER_MAX };
+struct ht_scatter {
+    int64_t axis;
+    uint8_t kind;
+};
+/* pad: (x, pads, [value], [axes]) */
+enum ht_pad_kind { HT_PAD_CONSTANT, HT_PAD_REFLECT, HT_PAD_EDGE, HT_PAD_WRAP };
+struct ht_pad {
+    uint8_t kind;
+};
+/* gemm: (a, b, [c], [residual]) -> act(alpha a b + beta c): batched as numpy's matmul. trans_a and trans_b
+ * swap the last two dimensions; integers wrap. act: HT_MAP_COPY, _RELU, _GELU, _GELU_TANH, _TANH. */
+struct ht_gemm {
+    bool trans_a, trans_b, with_c;
+    uint8_t act;
+    float alpha, beta;
+};
+/* batch_norm: (x, scale, bias, mean, variance); group_norm: (x, scale, bias), groups = 0: by channel */
+struct ht_norm_stats {
+    float eps;
+    int64_t groups;
+};
+/* int_gemm: (a, b, [a zero], [b zero]) of 8-bit integers -> i32 */
+
 /* ---- emitting with less writing; every helper adds nodes to g ---- */
 
 hearth_status ht_emit_norm(struct ht_graph *g, const char *name, ht_id x, ht_id weight, ht_id bias,

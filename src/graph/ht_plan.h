@@ -26,12 +26,21 @@ struct ht_tensor {
     uint8_t rank;
     int8_t rows_sym;  /* >= 0: dim[0] is a maximum, the run's count of this symbol is the truth */
     bool ready;       /* planned or constant */
+    uint8_t known;    /* enum ht_known: may bind look at the data? */
     uint32_t storage; /* HT_NO_STORAGE for constants */
     size_t offset;    /* bytes from the start of the storage */
     int64_t dim[HT_MAX_RANK];
     int64_t stride[HT_MAX_RANK];
 };
 #define HT_NO_STORAGE ((uint32_t)-1)
+
+/* How long data that bind may look at stay true. */
+enum ht_known {
+    HT_UNKNOWN,
+    HT_KNOWN_RUN,   /* this run */
+    HT_KNOWN_PLAN,  /* every run of these input shapes */
+    HT_KNOWN_MODEL, /* always: constants, and what is computed from them alone */
+};
 
 struct ht_step {
     const struct ht_op *op;
@@ -55,6 +64,7 @@ struct ht_run {
 };
 
 struct ht_bind;
+struct ht_frame;
 
 /* A graph op: `plan` refuses all it can and declares outputs; `run` computes units [begin, end) of
  * the `units` that the step has this time (at most HT_MAX_UNITS), and refuses only what plan could
@@ -67,7 +77,13 @@ struct ht_op {
     int64_t (*units)(const struct ht_step *s, const struct ht_run *run);
     hearth_status (*run)(const struct ht_step *s, const struct ht_run *run, void *scratch,
                          int64_t begin, int64_t end, hearth_error *err);
+    uint32_t flags;  /* HT_OP_* */
+    /* Control flow of tensor graphs (ht_exec.h), instead of plan and run: computes the outputs now. */
+    hearth_status (*flow)(struct ht_frame *f, struct ht_step *s, const struct ht_node *node,
+                          hearth_error *err);
 };
+#define HT_OP_SHAPE_ONLY 1u /* looks at shapes of its inputs, never at their data */
+#define HT_OP_RANDOM     2u /* never computed ahead */
 
 /* ---- for the plan functions of ops ---- */
 
@@ -81,6 +97,17 @@ hearth_status ht_out_view(struct ht_bind *b, struct ht_step *s, uint32_t i,
 /* Zeroed memory that lives as long as the plan; becomes s->plan. */
 hearth_status ht_step_private(struct ht_bind *b, struct ht_step *s, size_t bytes,
                               hearth_error *err);
+/* For tensor graphs. `plan` must be able to read input i: on false through *ok it returns HEARTH_OK
+ * at once, and is called again when what comes before has been computed. */
+hearth_status ht_need(struct ht_bind *b, struct ht_step *s, uint32_t i, bool *ok,
+                      hearth_error *err);
+/* Make input i dense, slowest dimension first; a copy goes in between where it is not. */
+hearth_status ht_dense(struct ht_bind *b, struct ht_step *s, uint32_t i, hearth_error *err);
+/* Let the step read a view of its own instead of input i; `view` shares the input's storage. */
+hearth_status ht_replace(struct ht_bind *b, struct ht_step *s, uint32_t i,
+                         const struct ht_tensor *view, hearth_error *err);
+bool ht_is_dense(const struct ht_tensor *t);
+int64_t ht_elements(const struct ht_tensor *t);
 void ht_want_scratch(struct ht_bind *b, size_t bytes); /* per worker */
 int64_t ht_symbol_max(const struct ht_bind *b, int symbol);
 const struct hk_table *ht_bind_kernels(const struct ht_bind *b);

@@ -1,25 +1,9 @@
 /* Binding a graph: shapes, lifetimes, places. The picture is in ht_plan.h. */
-#include "graph/ht_plan.h"
+#include "graph/ht_bind.h"
 #include "base/hb_check.h"
 #include <string.h>
 
 #define PLANNER_ALIGN 64
-
-/* A piece of the activation block; views share their base's. */
-struct ht_storage {
-    size_t bytes;
-    size_t offset;
-    uint32_t first, last; /* steps between which it is alive, inclusive */
-};
-
-struct ht_bind {
-    struct ht_plan *plan;
-    struct hb_arena *arena;
-    const int64_t *sym;
-    uint32_t step; /* being planned */
-    uint32_t cap_storages;
-    size_t scratch;
-};
 
 int64_t ht_symbol_max(const struct ht_bind *b, int symbol)
 {
@@ -55,10 +39,13 @@ hearth_status ht_step_private(struct ht_bind *b, struct ht_step *s, size_t bytes
     return hb_arena_take(b->arena, bytes, 16, &s->plan, err);
 }
 
-static hearth_status planner_storage(struct ht_bind *b, size_t bytes, uint32_t *index,
+hearth_status ht_bind_storage(struct ht_bind *b, size_t bytes, uint32_t *index,
                                      hearth_error *err)
 {
     struct ht_plan *p = b->plan;
+    if (b->frame)
+        HB_TRY(ht_bind_grow(b->arena, (void **)&p->storages, p->n_storages, &b->cap_storages,
+                            sizeof *p->storages, err));
     if (p->n_storages == b->cap_storages)
         return hb_fail(err, HEARTH_E_INTERNAL, "planner: more storages than values");
     struct ht_storage *s = &p->storages[p->n_storages];
@@ -69,7 +56,7 @@ static hearth_status planner_storage(struct ht_bind *b, size_t bytes, uint32_t *
     return HEARTH_OK;
 }
 
-static void planner_dense_strides(struct ht_tensor *t)
+void ht_dense_strides(struct ht_tensor *t)
 {
     int64_t stride = 1;
     for (int i = t->rank - 1; i >= 0; i--) {
@@ -92,10 +79,12 @@ hearth_status ht_out(struct ht_bind *b, struct ht_step *s, uint32_t i, enum hk_q
     t->rows_sym = (int8_t)rows_sym;
     for (int d = 0; d < rank; d++)
         t->dim[d] = dim[d];
-    planner_dense_strides(t);
+    ht_dense_strides(t);
     t->offset = 0;
     t->ready = true;
-    return planner_storage(b, bytes, &t->storage, err);
+    t->known = HT_UNKNOWN;
+    HB_TRY(ht_bind_storage(b, bytes, &t->storage, err));
+    return b->frame ? ht_bind_placed(b, t, err) : HEARTH_OK;
 }
 
 hearth_status ht_out_view(struct ht_bind *b, struct ht_step *s, uint32_t i,
@@ -103,8 +92,6 @@ hearth_status ht_out_view(struct ht_bind *b, struct ht_step *s, uint32_t i,
                           const int64_t *stride, hearth_error *err)
 {
     struct ht_tensor *t = s->out[i];
-    (void)b;
-    (void)err;
     if (!t)
         return HEARTH_OK;
     t->type = of->type;
@@ -112,13 +99,14 @@ hearth_status ht_out_view(struct ht_bind *b, struct ht_step *s, uint32_t i,
     t->rows_sym = of->rows_sym;
     t->storage = of->storage;
     t->offset = of->offset + offset;
-    t->data = of->storage == HT_NO_STORAGE ? of->data + offset : NULL;
+    t->data = of->storage == HT_NO_STORAGE || of->known ? of->data + offset : NULL;
     t->ready = true;
+    t->known = of->known;
     for (int d = 0; d < rank; d++) {
         t->dim[d] = dim[d];
         t->stride[d] = stride[d];
     }
-    return HEARTH_OK;
+    return b->frame && t->storage != HT_NO_STORAGE ? ht_bind_placed(b, t, err) : HEARTH_OK;
 }
 
 /* Shapes of inputs and constants. Inputs live from before the first step to after the last, so
@@ -146,13 +134,13 @@ static hearth_status planner_leaf(struct ht_bind *b, uint32_t i, hearth_error *e
     if (!ht_dense_bytes((enum hk_qtype)t->type, t->rank, t->dim, &bytes))
         return hb_fail(err, HEARTH_E_MISMATCH, "input %s: its size overflows",
                        v->name ? v->name : "?");
-    planner_dense_strides(t);
+    ht_dense_strides(t);
     t->ready = true;
     if (v->kind == HT_VALUE_CONST) {
         t->data = (uint8_t *)(uintptr_t)v->data;
         return HEARTH_OK;
     }
-    HB_TRY(planner_storage(b, bytes, &t->storage, err));
+    HB_TRY(ht_bind_storage(b, bytes, &t->storage, err));
     b->plan->storages[t->storage].first = 0;
     b->plan->storages[t->storage].last = UINT32_MAX;
     return HEARTH_OK;
@@ -207,7 +195,7 @@ static size_t planner_fit(const struct ht_storage *all, const uint32_t *placed, 
 
 /* Place large storages first, each as low as it fits. Simple and close to the lower bound for
  * chains of layers; n is some hundreds. */
-static hearth_status planner_place(struct ht_bind *b, hearth_error *err)
+hearth_status ht_bind_place(struct ht_bind *b, hearth_error *err)
 {
     struct ht_plan *p = b->plan;
     uint32_t n = p->n_storages, *order, *placed, n_placed = 0;
@@ -221,6 +209,8 @@ static hearth_status planner_place(struct ht_bind *b, hearth_error *err)
     }
     for (uint32_t i = 0; i < n; i++) {
         struct ht_storage *s = &p->storages[order[i]];
+        if (s->external)
+            continue;
         s->offset = planner_fit(p->storages, placed, n_placed, s);
         size_t end;
         if (!hb_add_size(s->offset, s->bytes, &end))
@@ -261,7 +251,7 @@ hearth_status ht_plan_create(const struct ht_graph *g, const struct hk_table *ke
             p->storages[t->storage].last = UINT32_MAX;
     }
     p->scratch_bytes = b.scratch;
-    HB_TRY(planner_place(&b, err));
+    HB_TRY(ht_bind_place(&b, err));
     *plan = p;
     return HEARTH_OK;
 }

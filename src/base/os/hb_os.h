@@ -37,6 +37,9 @@ const struct hb_alloc *hb_os_heap(void);
 void *hb_os_block_alloc(size_t size);
 void hb_os_block_free(void *ptr, size_t size);
 
+/* Bytes this process may use: the cgroup's limit or the machine's memory; 0 where unknown. */
+uint64_t hb_os_memory_limit(void);
+
 /* ---- time ---- */
 
 uint64_t hb_os_now_ns(void); /* monotonic; 0 for ever on bare machines without a clock hook */

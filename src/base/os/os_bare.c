@@ -76,3 +76,8 @@ bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words)
     (void)mask, (void)n_words;
     return false;
 }
+
+uint64_t hb_os_memory_limit(void)
+{
+    return 0;
+}

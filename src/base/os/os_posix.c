@@ -334,3 +334,30 @@ bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words)
     return false;
 #endif
 }
+
+/* A number from a file of a cgroup; UINT64_MAX where there is none ("max" has no digits). */
+static uint64_t posix_cgroup_bytes(const char *path)
+{
+    char text[32];
+    uint64_t v = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0 || text[0] < '0' || text[0] > '9')
+        return UINT64_MAX;
+    for (ssize_t i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+        v = v * 10 + (uint64_t)(text[i] - '0');
+    return v;
+}
+
+uint64_t hb_os_memory_limit(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    uint64_t limit = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
+    uint64_t v2 = posix_cgroup_bytes("/sys/fs/cgroup/memory.max");
+    uint64_t v1 = posix_cgroup_bytes("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    limit = v2 < limit ? v2 : limit;
+    limit = v1 < limit ? v1 : limit;
+    return limit == UINT64_MAX ? 0 : limit;
+}

@@ -28,4 +28,4 @@ static hearth_status act_run(const struct ht_step *s, const struct ht_run *run, 
 }
 
 const struct ht_op ht_op_act_quantize = {"act_quantize", sizeof(struct ht_no_params), act_plan,
-                                         act_units, act_run};
+                                         act_units, act_run, 0, 0};

@@ -412,8 +412,8 @@ static hearth_status kv_put_run(const struct ht_step *s, const struct ht_run *ru
 }
 
 const struct ht_op ht_op_attention = {"attention", sizeof(struct ht_attention), attention_plan,
-                                      attention_units, attention_run};
+                                      attention_units, attention_run, 0, 0};
 const struct ht_op ht_op_attention_fold = {"attention_fold", sizeof(struct ht_attention),
-                                           fold_plan, fold_units, fold_run};
+                                           fold_plan, fold_units, fold_run, 0, 0};
 const struct ht_op ht_op_kv_put = {"kv_put", sizeof(struct ht_kv_op), kv_put_plan, kv_put_units,
-                                   kv_put_run};
+                                   kv_put_run, 0, 0};

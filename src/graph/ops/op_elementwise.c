@@ -101,8 +101,8 @@ static hearth_status columns_plan(struct ht_bind *b, struct ht_step *s, hearth_e
 }
 
 const struct ht_op ht_op_binary = {"binary", sizeof(struct ht_binary), binary_plan,
-                                   elementwise_units, binary_run};
+                                   elementwise_units, binary_run, 0, 0};
 const struct ht_op ht_op_unary = {"unary", sizeof(struct ht_unary), unary_plan, elementwise_units,
-                                  unary_run};
+                                  unary_run, 0, 0};
 /* A view: no units, nothing runs. */
-const struct ht_op ht_op_columns = {"columns", sizeof(struct ht_columns), columns_plan, NULL, NULL};
+const struct ht_op ht_op_columns = {"columns", sizeof(struct ht_columns), columns_plan, NULL, NULL, 0, 0};

@@ -67,6 +67,6 @@ static hearth_status embed_run(const struct ht_step *s, const struct ht_run *run
 }
 
 const struct ht_op ht_op_embed = {"embed", sizeof(struct ht_embed), embed_plan_fn, embed_units,
-                                  embed_run};
+                                  embed_run, 0, 0};
 const struct ht_op ht_op_rows = {"rows", sizeof(struct ht_no_params), rows_plan_fn, embed_units,
-                                 embed_run};
+                                 embed_run, 0, 0};

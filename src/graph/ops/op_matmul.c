@@ -191,4 +191,4 @@ static hearth_status matmul_run(const struct ht_step *s, const struct ht_run *ru
 }
 
 const struct ht_op ht_op_matmul = {"matmul", sizeof(struct ht_matmul), matmul_plan_fn,
-                                   matmul_units, matmul_run};
+                                   matmul_units, matmul_run, 0, 0};

@@ -43,4 +43,4 @@ static hearth_status norm_run(const struct ht_step *s, const struct ht_run *run,
     return HEARTH_OK;
 }
 
-const struct ht_op ht_op_norm = {"norm", sizeof(struct ht_norm), norm_plan, norm_units, norm_run};
+const struct ht_op ht_op_norm = {"norm", sizeof(struct ht_norm), norm_plan, norm_units, norm_run, 0, 0};

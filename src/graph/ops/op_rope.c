@@ -88,5 +88,5 @@ static hearth_status rope_run(const struct ht_step *s, const struct ht_run *run,
 }
 
 const struct ht_op ht_op_rope_table = {"rope_table", sizeof(struct ht_rope_table),
-                                       rope_table_plan_fn, rope_table_units, rope_table_run};
-const struct ht_op ht_op_rope = {"rope", sizeof(struct ht_rope), rope_plan, rope_units, rope_run};
+                                       rope_table_plan_fn, rope_table_units, rope_table_run, 0, 0};
+const struct ht_op ht_op_rope = {"rope", sizeof(struct ht_rope), rope_plan, rope_units, rope_run, 0, 0};

@@ -1,0 +1,303 @@
+/* gemm: matmul of tensors with numpy's broadcasting over leading dimensions.
+ *
+ * float32: units are (batch, panel of 32 columns, block of rows). A unit packs its panel
+ * [k block][32] into scratch, unless its columns already lie together and few rows use them, and
+ * runs the kernel over blocks of k, ascending: one chain per output, whatever the blocking.
+ * Other types: plain loops in double, or wrapping 64-bit integers. */
+#include "graph/ht_ops.h"
+#include "graph/ht_strip.h"
+#include "graph/ht_math.h"
+#include <string.h>
+
+#define GEMM_COLS 32
+#define GEMM_K    512
+#define GEMM_ROWS 96
+
+struct gemm_plan {
+    int64_t m, n, k, batches;
+    int64_t a_row, a_k, b_k, b_col, y_batch; /* strides in elements */
+    struct ht_walk walk;               /* batch dimensions: a, b */
+    int64_t n_panels, n_blocks;
+    int64_t c_row, c_col;              /* strides of c, 0 where broadcast */
+    struct ht_walk c_walk;
+};
+
+/* Operand as [batch..][rows][cols]; 1-D operands get the missing dimension. */
+static void gemm_operand(const struct ht_tensor *t, bool left, bool trans, struct ht_tensor *out)
+{
+    *out = *t;
+    if (t->rank == 1) {
+        out->rank = 2;
+        out->dim[0] = left ? 1 : t->dim[0];
+        out->dim[1] = left ? t->dim[0] : 1;
+        out->stride[0] = left ? 0 : t->stride[0];
+        out->stride[1] = left ? t->stride[0] : 0;
+        return;
+    }
+    if (trans) {
+        int r = t->rank;
+        out->dim[r - 2] = t->dim[r - 1];
+        out->dim[r - 1] = t->dim[r - 2];
+        out->stride[r - 2] = t->stride[r - 1];
+        out->stride[r - 1] = t->stride[r - 2];
+    }
+}
+
+static hearth_status gemm_shape(struct ht_bind *b, struct ht_step *s, int *out_rank, int64_t *dim,
+                                hearth_error *err)
+{
+    const struct ht_gemm *p = s->params;
+    struct ht_tensor a, w;
+    struct gemm_plan *g = s->plan;
+    if (p->trans_a && s->in[0]->rank > 1) {
+        gemm_operand(s->in[0], true, true, &a);
+        HB_TRY(ht_replace(b, s, 0, &a, err));
+    }
+    gemm_operand(s->in[0], true, false, &a);
+    if (a.stride[a.rank - 1] != 1 && a.dim[a.rank - 1] > 1) { /* rows of a must lie together */
+        HB_TRY(ht_dense(b, s, 0, err));
+        gemm_operand(s->in[0], true, false, &a);
+    }
+    gemm_operand(s->in[1], false, p->trans_b, &w);
+    g->m = a.dim[a.rank - 2];
+    g->k = a.dim[a.rank - 1];
+    g->n = w.dim[w.rank - 1];
+    g->a_row = a.stride[a.rank - 2];
+    g->a_k = a.stride[a.rank - 1];
+    g->b_k = w.stride[w.rank - 2];
+    g->b_col = w.stride[w.rank - 1];
+    if (w.dim[w.rank - 2] != g->k)
+        return hb_fail(err, HEARTH_E_MISMATCH, "%s (%s): inner dimensions %lld and %lld differ",
+                       s->name, s->op->name, (long long)g->k, (long long)w.dim[w.rank - 2]);
+    struct ht_tensor ab = a, wb = w;
+    int rank = 0;
+    ab.rank = (uint8_t)(a.rank - 2);
+    wb.rank = (uint8_t)(w.rank - 2);
+    if (!ht_broadcast(&rank, dim, &ab) || !ht_broadcast(&rank, dim, &wb))
+        return ht_bad_shape(s, "batch dimensions cannot be broadcast", err);
+    if (wb.rank == 0 && ab.rank > 0 && g->m > 0) { /* one weight for all batches: more rows */
+        bool join = true;
+        for (int d = 0; d < ab.rank; d++)
+            join = join && (a.dim[d] == 1 || a.stride[d] == a.stride[d + 1] * a.dim[d + 1]);
+        for (int d = 0; d < ab.rank && join; d++)
+            g->m *= a.dim[d];
+        if (join)
+            ab.rank = 0;
+        int r = join ? 0 : rank;
+        const struct ht_tensor *both[2] = {&ab, &wb};
+        ht_walk_make(&g->walk, r, dim, both, 2);
+    } else {
+        const struct ht_tensor *both[2] = {&ab, &wb};
+        ht_walk_make(&g->walk, rank, dim, both, 2);
+    }
+    g->batches = g->walk.rows * g->walk.row_length;
+    if (s->in[0]->rank > 1)
+        dim[rank++] = a.dim[a.rank - 2];
+    if (s->in[1]->rank > 1)
+        dim[rank++] = g->n;
+    if (rank > HT_MAX_RANK)
+        return ht_bad_shape(s, "the rank would pass 8", err);
+    *out_rank = rank;
+    return HEARTH_OK;
+}
+
+/* c, broadcast to the matrix [all rows][n]: only along rows or columns of the last two dimensions. */
+static hearth_status gemm_c(struct ht_step *s, int rank, const int64_t *dim, hearth_error *err)
+{
+    struct gemm_plan *g = s->plan;
+    const struct ht_tensor *c = s->n_in > 2 ? s->in[2] : NULL;
+    int64_t out[HT_MAX_RANK];
+    int r = rank;
+    if (!c)
+        return HEARTH_OK;
+    memcpy(out, dim, sizeof out[0] * (size_t)rank);
+    if (c->type != s->in[0]->type || !ht_broadcast(&r, out, c) || r != rank ||
+        memcmp(out, dim, sizeof out[0] * (size_t)rank) != 0)
+        return ht_bad_shape(s, "c cannot be broadcast to the result", err);
+    const struct ht_tensor *one = c;
+    ht_walk_make(&g->c_walk, rank, dim, &one, 1);
+    return HEARTH_OK;
+}
+
+static hearth_status gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    int64_t dim[2 * HT_MAX_RANK];
+    int rank = 0;
+    if (s->in[0]->type != s->in[1]->type || ht_class_of(s->in[0]->type) == HT_NO_CLASS)
+        return ht_bad_shape(s, "wants two tensors of one numeric type", err);
+    if (s->in[0]->rank == 0 || s->in[1]->rank == 0)
+        return ht_bad_shape(s, "a scalar is no matrix", err);
+    HB_TRY(ht_step_private(b, s, sizeof(struct gemm_plan), err));
+    struct gemm_plan *g = s->plan;
+    HB_TRY(gemm_shape(b, s, &rank, dim, err));
+    HB_TRY(gemm_c(s, rank, dim, err));
+    g->n_panels = (g->n + GEMM_COLS - 1) / GEMM_COLS;
+    g->n_blocks = (g->m + GEMM_ROWS - 1) / GEMM_ROWS;
+    while (g->batches * g->n_panels * g->n_blocks > HT_MAX_UNITS && g->n_blocks > 1)
+        g->n_blocks = (g->n_blocks + 1) / 2;
+    int64_t k = g->k < GEMM_K ? g->k : GEMM_K;
+    if (s->in[0]->type == HK_F32)
+        ht_want_scratch(b, (size_t)k * GEMM_COLS * sizeof(float));
+    return ht_out(b, s, 0, (enum hk_qtype)s->in[0]->type, rank, dim, -1, err);
+}
+
+static int64_t gemm_raw_units(const struct gemm_plan *g)
+{
+    return g->batches * g->n_panels * g->n_blocks;
+}
+
+static int64_t gemm_per_unit(const struct gemm_plan *g)
+{
+    return gemm_raw_units(g) / HT_MAX_UNITS + 1;
+}
+
+static int64_t gemm_units(const struct ht_step *s, const struct ht_run *run)
+{
+    const struct gemm_plan *g = s->plan;
+    (void)run;
+    return (gemm_raw_units(g) + gemm_per_unit(g) - 1) / gemm_per_unit(g);
+}
+
+static void gemm_pack(float *panel, const float *w, int64_t w_k, int64_t w_col, int64_t k, int64_t n)
+{
+    for (int64_t p = 0; p < k; p++) {
+        float *to = panel + p * GEMM_COLS;
+        const float *from = w + p * w_k;
+        if (w_col == 1)
+            memcpy(to, from, (size_t)n * sizeof(float));
+        else
+            for (int64_t j = 0; j < n; j++)
+                to[j] = from[j * w_col];
+        for (int64_t j = n; j < GEMM_COLS; j++)
+            to[j] = 0;
+    }
+}
+
+/* alpha, c and the activation, on rows that were just computed. */
+static void gemm_epilogue(const struct ht_step *s, const struct hk_table *kernels, int64_t row,
+                          int64_t rows, int64_t col, int64_t cols)
+{
+    const struct ht_gemm *p = s->params;
+    const struct gemm_plan *g = s->plan;
+    const struct ht_tensor *c = s->n_in > 2 ? s->in[2] : NULL;
+    float *out = (float *)(void *)s->out[0]->data;
+    if (!c && p->alpha == 1 && p->act == HT_MAP_COPY)
+        return;
+    for (int64_t i = row; i < row + rows; i++) {
+        float *y = out + i * g->n + col;
+        if (p->alpha != 1)
+            for (int64_t j = 0; j < cols; j++)
+                y[j] *= p->alpha;
+        if (c) {
+            const struct ht_walk *w = &g->c_walk;
+            int64_t e = i * g->n + col;
+            const float *v = (const float *)(const void *)c->data;
+            if (w->row_length % g->n == 0 && w->stride[0][w->rank - 1] == 1 && p->beta == 1) {
+                kernels->add_f32(y, y, v + ht_walk_offset(w, 0, e / w->row_length) +
+                                 e % w->row_length, (size_t)cols);
+            } else {
+                for (int64_t j = 0; j < cols; j++, e++)
+                    y[j] += p->beta * v[ht_walk_offset(w, 0, e / w->row_length) +
+                                        e % w->row_length * w->stride[0][w->rank - 1]];
+            }
+        }
+        switch (p->act) {
+        case HT_MAP_RELU:
+            for (int64_t j = 0; j < cols; j++)
+                y[j] = y[j] < 0 ? 0 : y[j];
+            break;
+        case HT_MAP_GELU: kernels->gelu_erf_f32(y, y, (size_t)cols); break;
+        case HT_MAP_GELU_TANH: kernels->gelu_tanh_f32(y, y, (size_t)cols); break;
+        case HT_MAP_TANH: kernels->tanh_f32(y, y, (size_t)cols); break;
+        default: break;
+        }
+    }
+}
+
+static void gemm_f32(const struct ht_step *s, const struct hk_table *kernels, float *panel,
+                     int64_t batch, int64_t col, int64_t row, int64_t rows)
+{
+    const struct gemm_plan *g = s->plan;
+    int64_t cols = g->n - col < GEMM_COLS ? g->n - col : GEMM_COLS;
+    int64_t outer = batch / g->walk.row_length, last = batch % g->walk.row_length;
+    const float *a = (const float *)(const void *)s->in[0]->data + ht_walk_offset(&g->walk, 0, outer) +
+                     last * g->walk.stride[0][g->walk.rank - 1] + row * g->a_row;
+    const float *w = (const float *)(const void *)s->in[1]->data + ht_walk_offset(&g->walk, 1, outer) +
+                     last * g->walk.stride[1][g->walk.rank - 1] + col * g->b_col;
+    float *y = (float *)(void *)s->out[0]->data + (batch * g->m + row) * g->n + col;
+    bool direct = rows <= 4 && g->b_col == 1 && cols == GEMM_COLS;
+    if (g->k == 0)
+        kernels->gemm_f32(y, (size_t)g->n, a, 0, panel, GEMM_COLS, (size_t)rows, (size_t)cols, 0, false);
+    for (int64_t k = 0; k < g->k; k += GEMM_K) {
+        int64_t part = g->k - k < GEMM_K ? g->k - k : GEMM_K;
+        if (!direct)
+            gemm_pack(panel, w + k * g->b_k, g->b_k, g->b_col, part, cols);
+        kernels->gemm_f32(y, (size_t)g->n, a + k, (size_t)g->a_row,
+                          direct ? w + k * g->b_k : panel, direct ? (size_t)g->b_k : GEMM_COLS,
+                          (size_t)rows, (size_t)cols, (size_t)part, k > 0);
+    }
+    gemm_epilogue(s, kernels, batch * g->m + row, rows, col, cols);
+}
+
+/* One block in any type. */
+static void gemm_any(const struct ht_step *s, int64_t batch, int64_t col, int64_t row, int64_t rows)
+{
+    const struct gemm_plan *g = s->plan;
+    const struct ht_gemm *p = s->params;
+    const struct ht_tensor *c = s->n_in > 2 ? s->in[2] : NULL;
+    unsigned type = s->in[0]->type;
+    size_t size = ht_size_of(type);
+    int64_t cols = g->n - col < GEMM_COLS ? g->n - col : GEMM_COLS;
+    int64_t outer = batch / g->walk.row_length, last = batch % g->walk.row_length;
+    struct ht_tensor a = *s->in[0], w = *s->in[1];
+    int64_t a0 = ht_walk_offset(&g->walk, 0, outer) + last * g->walk.stride[0][g->walk.rank - 1];
+    int64_t w0 = ht_walk_offset(&g->walk, 1, outer) + last * g->walk.stride[1][g->walk.rank - 1];
+    for (int64_t i = row; i < row + rows; i++)
+        for (int64_t j = col; j < col + cols; j++) {
+            double sum = 0;
+            uint64_t isum = 0;
+            int64_t e = (batch * g->m + i) * g->n + j, at = 0;
+            if (c)
+                at = ht_walk_offset(&g->c_walk, 0, e / g->c_walk.row_length) +
+                     e % g->c_walk.row_length * g->c_walk.stride[0][g->c_walk.rank - 1];
+            for (int64_t k = 0; k < g->k; k++) {
+                int64_t x = a0 + i * g->a_row + k * g->a_k, y = w0 + k * g->b_k + j * g->b_col;
+                if (ht_is_float(type))
+                    sum += ht_get_f64(&a, x) * ht_get_f64(&w, y);
+                else
+                    isum += (uint64_t)ht_get_i64(&a, x) * (uint64_t)ht_get_i64(&w, y);
+            }
+            uint8_t *to = s->out[0]->data + (size_t)e * size;
+            if (ht_is_float(type)) {
+                ht_put_f64(type, to, sum * (double)p->alpha + (c ? (double)p->beta * ht_get_f64(c, at) : 0));
+            } else {
+                isum = isum * (uint64_t)(int64_t)p->alpha +
+                       (c ? (uint64_t)(int64_t)p->beta * (uint64_t)ht_get_i64(c, at) : 0);
+                ht_strip_store(type, to, 1, &isum, 1);
+            }
+        }
+}
+
+static hearth_status gemm_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
+                              int64_t begin, int64_t end, hearth_error *err)
+{
+    const struct gemm_plan *g = s->plan;
+    int64_t per = gemm_per_unit(g), all = gemm_raw_units(g);
+    int64_t rows_per = (g->m + g->n_blocks - 1) / (g->n_blocks ? g->n_blocks : 1);
+    (void)err;
+    for (int64_t u = begin * per; u < end * per && u < all; u++) {
+        int64_t panel = u % g->n_panels, block = u / g->n_panels % g->n_blocks;
+        int64_t batch = u / g->n_panels / g->n_blocks, row = block * rows_per;
+        int64_t rows = g->m - row < rows_per ? g->m - row : rows_per;
+        if (rows <= 0)
+            continue;
+        if (s->in[0]->type == HK_F32)
+            gemm_f32(s, run->kernels, scratch, batch, panel * GEMM_COLS, row, rows);
+        else
+            gemm_any(s, batch, panel * GEMM_COLS, row, rows);
+    }
+    return HEARTH_OK;
+}
+
+const struct ht_op ht_op_gemm = {"gemm", sizeof(struct ht_gemm), gemm_plan, gemm_units, gemm_run,
+                                 0, 0};
