@@ -205,6 +205,59 @@ HEARTH_API hearth_status hearth_model_meta(const hearth_model *model, size_t ind
                                            const char **key, char *text, size_t text_size,
                                            hearth_error *err);
 
+/* ---- graphs of tensors (HEARTH_MODEL_TENSOR) ------------------------------------------------ */
+
+/* Element types, numbered as in ONNX files; pinned for ever. */
+typedef enum hearth_dtype {
+    HEARTH_DTYPE_NONE = 0,
+    HEARTH_DTYPE_F32 = 1,
+    HEARTH_DTYPE_U8 = 2,
+    HEARTH_DTYPE_I8 = 3,
+    HEARTH_DTYPE_U16 = 4,
+    HEARTH_DTYPE_I16 = 5,
+    HEARTH_DTYPE_I32 = 6,
+    HEARTH_DTYPE_I64 = 7,
+    HEARTH_DTYPE_BOOL = 9,
+    HEARTH_DTYPE_F16 = 10,
+    HEARTH_DTYPE_F64 = 11,
+    HEARTH_DTYPE_U32 = 12,
+    HEARTH_DTYPE_U64 = 13,
+    HEARTH_DTYPE_BF16 = 16
+} hearth_dtype;
+
+/* "f32", "i64", ...; "none" for other numbers. Static storage. */
+HEARTH_API const char *hearth_dtype_name(hearth_dtype type);
+HEARTH_API size_t hearth_dtype_size(hearth_dtype type);
+
+/* An input or output as the model declares it. */
+typedef struct hearth_io_info {
+    uint32_t struct_size;
+    const char *name;       /* lives as long as the model */
+    hearth_dtype type;      /* NONE: not declared */
+    int32_t rank;           /* -1: not declared */
+    int64_t dim[8];         /* slowest first; -1: any */
+    const char *symbol[8];  /* name of a dimension that is any, "" if it has none */
+} hearth_io_info;
+
+/* Inputs are those a caller must give. Both counts are 0 for models that generate text. */
+HEARTH_API size_t hearth_model_input_count(const hearth_model *model);
+HEARTH_API size_t hearth_model_output_count(const hearth_model *model);
+/* HEARTH_E_RANGE: index past the end. Set info->struct_size before. */
+HEARTH_API hearth_status hearth_model_input(const hearth_model *model, size_t index,
+                                            hearth_io_info *info, hearth_error *err);
+HEARTH_API hearth_status hearth_model_output(const hearth_model *model, size_t index,
+                                             hearth_io_info *info, hearth_error *err);
+
+/* A dense tensor, slowest dimension first, little-endian, aligned to its element. */
+typedef struct hearth_tensor {
+    const char *name;
+    hearth_dtype type;
+    int32_t rank;
+    int64_t dim[8];
+    const void *data;
+    size_t bytes;
+} hearth_tensor;
+
 /* ---- text and tokens ----------------------------------------------------------------------- */
 
 #define HEARTH_TOKENIZE_SPECIAL       1u /* add BOS, EOS, ... as the model asks */
@@ -317,7 +370,8 @@ typedef struct hearth_session_config {
     hearth_allocator allocator;
 } hearth_session_config;
 
-#define HEARTH_SESSION_PROFILE 1u /* time every step, see hearth_session_profile */
+#define HEARTH_SESSION_PROFILE   1u /* time every step, see hearth_session_profile */
+#define HEARTH_SESSION_ANY_SHAPE 2u /* infer: inputs may differ from their declared shapes */
 
 HEARTH_API hearth_status hearth_session_need(const hearth_model *model,
                                              const hearth_session_config *config, size_t *bytes,
@@ -370,6 +424,28 @@ HEARTH_API const float *hearth_session_logits(const hearth_session *session, siz
  * last one: logits [vocab_size], natural scale, written only on HEARTH_OK; may be NULL. */
 HEARTH_API hearth_status hearth_session_eval(hearth_session *session, const int32_t *tokens,
                                              size_t n, float *logits, hearth_error *err);
+
+/* Run a graph of tensors once (sessions of HEARTH_MODEL_TENSOR).
+ *
+ *   inputs   [n_inputs], in any order, one for each input of the model; borrowed for the call
+ *   outputs  [n_outputs], at most those of the model, in its order; name, shape and data are written.
+ *            The data belong to the session and stay until its next call.
+ *
+ * The session's memory (config.max_bytes; 0: the smaller of 2 GiB and a quarter of the memory limit)
+ * holds plans for the shapes seen last and all intermediate results. It is reserved when the session is
+ * opened and touched as far as calls need it. Nothing is allocated.
+ *
+ * HEARTH_E_NOT_FOUND    an input is missing, or one has a name the model does not know
+ * HEARTH_E_MISMATCH     an input's type or shape is not what the model declares, or shapes that meet
+ *                       inside the graph do not fit
+ * HEARTH_E_RANGE        an index or axis is out of range
+ * HEARTH_E_LIMIT        memory would pass the budget; nothing past it was touched
+ * HEARTH_E_UNSUPPORTED  something known by name and not supported
+ * HEARTH_E_CANCELLED    hearth_session_cancel was called
+ * After any of them the session can be used again. One thread at a time. */
+HEARTH_API hearth_status hearth_session_infer(hearth_session *session, const hearth_tensor *inputs,
+                                              size_t n_inputs, hearth_tensor *outputs,
+                                              size_t n_outputs, hearth_error *err);
 
 /* Sequences. Length counts positions. Trim keeps the first n positions. Fork makes dst (emptied
  * first) share the first n positions of src. */

@@ -16,6 +16,8 @@ struct hearth_model {
     hearth_model_info info;
     struct ht_lm lm;           /* GENERATIVE */
     struct hv_tokenizer *tokenizer; /* NULL if there is none */
+    struct ht_graph *graph;         /* TENSOR */
+    const hearth_io_info *inputs, *outputs; /* [graph->n_inputs], [graph->n_outputs] */
     size_t encode_scratch;     /* bytes on hand in front of every tokenize call's own needs */
 };
 
@@ -36,6 +38,7 @@ struct hr_loader {
 };
 
 extern const struct hr_loader hr_loader_gguf;
+extern const struct hr_loader hr_loader_onnx;
 
 const hearth_model *hr_session_model(const hearth_session *session);
 

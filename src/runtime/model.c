@@ -7,6 +7,9 @@ static const struct hr_loader *const model_loaders[] = {
 #if HEARTH_WITH_GGUF
     &hr_loader_gguf,
 #endif
+#if HEARTH_WITH_ONNX
+    &hr_loader_onnx,
+#endif
     NULL,
 };
 
@@ -42,8 +45,10 @@ static hearth_status model_find_loader(const hearth_bytes *files, uint32_t flags
     uint32_t head = 0;
     for (size_t i = 0; i < 4 && i < files[0].size; i++)
         head = head << 8 | p[i];
-    return hb_fail(err, HEARTH_E_FORMAT, "model: unknown format (begins with 0x%x); this build reads%s",
-                   head, model_loaders[0] ? " GGUF" : " none");
+    return hb_fail(err, HEARTH_E_FORMAT,
+                   "model: unknown format (begins with 0x%x); this build reads%s%s%s", head,
+                   HEARTH_WITH_GGUF ? " GGUF" : "", HEARTH_WITH_ONNX ? " ONNX" : "",
+                   HEARTH_WITH_GGUF || HEARTH_WITH_ONNX ? "" : " none");
 }
 
 hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,

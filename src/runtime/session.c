@@ -5,6 +5,7 @@
  * session_build makes the first part and learns the sizes of the rest; hearth_session_need stops
  * there, with the arena on borrowed memory, so that the plan printed is the plan used. */
 #include "runtime/hr_model.h"
+#include "runtime/hr_infer.h"
 #include "runtime/hr_kv.h"
 #include "graph/ht_plan.h"
 #include "graph/ht_pool.h"
@@ -38,6 +39,7 @@ struct hearth_session {
     size_t planned_bytes;
     _Atomic uint32_t cancel;
     struct session_profile_map profile;
+    struct hr_infer *infer; /* graphs of tensors; then plan, kv and what belongs to them are empty */
     struct hb_alloc hooks; /* how `block` was made; none: the caller's memory */
     void *block;           /* as allocated */
     size_t block_bytes;
@@ -225,10 +227,94 @@ static hearth_status session_measure(const hearth_model *model,
     }
 }
 
+static void session_free(struct hb_alloc hooks, void *block, size_t bytes, bool from_os)
+{
+    if (block && from_os)
+        hb_os_block_free(block, bytes);
+    else if (block)
+        hooks.free(hooks.user, block, bytes);
+}
+
+/* ---- graphs of tensors ---- */
+
+static hearth_status session_config_copy(const hearth_session_config *in, hearth_session_config *c,
+                                         hearth_error *err)
+{
+    memset(c, 0, sizeof *c);
+    if (in && in->struct_size < 4)
+        return hb_fail(err, HEARTH_E_ARGUMENT, "session: config.struct_size is %u",
+                       in->struct_size);
+    if (in)
+        memcpy(c, in, in->struct_size < sizeof *c ? in->struct_size : sizeof *c);
+    return HEARTH_OK;
+}
+
+static size_t session_budget(const hearth_session_config *c)
+{
+    uint64_t budget = c->max_bytes ? c->max_bytes : hr_infer_default_budget();
+    return budget > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)budget;
+}
+
+/* All of the budget is one block, whose pages are touched when a plan needs them. */
+static hearth_status session_open_tensors(const hearth_model *model,
+                                          const hearth_session_config *config,
+                                          hearth_session **session, hearth_error *err)
+{
+    hearth_session_config c;
+    hearth_session *s;
+    struct hb_alloc hooks = {0};
+    struct hb_arena arena;
+    HB_TRY(session_config_copy(config, &c, err));
+    size_t bytes = c.mem ? c.mem_bytes : session_budget(&c);
+    bool from_os = !c.mem && !c.allocator.alloc;
+    void *block = c.mem;
+    if (!c.mem) {
+        HB_TRY(hr_hooks(&c.allocator, &hooks, err));
+        block = from_os ? hb_os_block_alloc(bytes) : hooks.alloc(hooks.user, bytes);
+        if (!block)
+            return hb_fail(err, HEARTH_E_MEMORY, "session: the allocator refused %zu bytes", bytes);
+    }
+    hb_arena_init_fixed(&arena, block, bytes);
+    hearth_status status = hb_arena_take(&arena, sizeof *s, 64, (void **)&s, err);
+    if (status == HEARTH_OK) {
+        s->model = model;
+        s->config = c;
+        s->pool = (struct ht_pool *)c.pool;
+        s->planned_bytes = bytes;
+        status = session_kernels(s, err);
+    }
+    if (status == HEARTH_OK)
+        status = hr_infer_create(model, &s->kernels, s->pool, &s->cancel, c.flags, &arena, &s->infer, err);
+    if (status != HEARTH_OK) {
+        if (!c.mem)
+            session_free(hooks, block, bytes, from_os);
+        return status;
+    }
+    s->hooks = hooks;
+    s->block = c.mem ? NULL : block;
+    s->block_bytes = s->block ? bytes : 0;
+    s->block_from_os = from_os;
+    *session = s;
+    return HEARTH_OK;
+}
+
+hearth_status hearth_session_infer(hearth_session *s, const hearth_tensor *inputs, size_t n_inputs,
+                                   hearth_tensor *outputs, size_t n_outputs, hearth_error *err)
+{
+    if (!s->infer)
+        return hb_fail(err, HEARTH_E_STATE, "infer: this session generates text");
+    return hr_infer_run(s->infer, inputs, n_inputs, outputs, n_outputs, err);
+}
+
 hearth_status hearth_session_need(const hearth_model *model, const hearth_session_config *config,
                                   size_t *bytes, hearth_error *err)
 {
     hearth_session_config c;
+    if (model->info.kind == HEARTH_MODEL_TENSOR) {
+        HB_TRY(session_config_copy(config, &c, err));
+        *bytes = session_budget(&c);
+        return HEARTH_OK;
+    }
     HB_TRY(session_defaults(model, config, &c, err));
     return session_measure(model, &c, bytes, err);
 }
@@ -250,14 +336,6 @@ static hearth_status session_allocate(const hearth_model *model, hearth_session_
     return HEARTH_OK;
 }
 
-static void session_free(struct hb_alloc hooks, void *block, size_t bytes, bool from_os)
-{
-    if (block && from_os)
-        hb_os_block_free(block, bytes);
-    else if (block)
-        hooks.free(hooks.user, block, bytes);
-}
-
 hearth_status hearth_session_open(const hearth_model *model, const hearth_session_config *config,
                                   hearth_session **session, hearth_error *err)
 {
@@ -268,6 +346,8 @@ hearth_status hearth_session_open(const hearth_model *model, const hearth_sessio
     void *block = NULL;
     size_t bytes;
     bool from_os = false;
+    if (model->info.kind == HEARTH_MODEL_TENSOR)
+        return session_open_tensors(model, config, session, err);
     HB_TRY(session_defaults(model, config, &c, err));
     if (c.mem) {
         hb_arena_init_fixed(&arena, c.mem, c.mem_bytes);
@@ -298,6 +378,16 @@ void hearth_session_close(hearth_session *s)
 
 void hearth_session_get_info(const hearth_session *s, hearth_session_info *info)
 {
+    if (s->infer) {
+        hearth_session_info short_one = {.struct_size = info->struct_size,
+                                         .planned_bytes = s->planned_bytes,
+                                         .activation_bytes = hr_infer_high(s->infer),
+                                         .level = s->kernels.level,
+                                         .n_threads = ht_pool_workers(s->pool)};
+        memcpy(info, &short_one,
+               info->struct_size < sizeof short_one ? info->struct_size : sizeof short_one);
+        return;
+    }
     hearth_session_info full = {
         .struct_size = info->struct_size,
         .n_ctx = s->config.n_ctx,
@@ -321,6 +411,8 @@ static hearth_status session_check_items(hearth_session *s, const hearth_item *i
                                          hearth_error *err)
 {
     int32_t n_logits = 0;
+    if (s->infer)
+        return hb_fail(err, HEARTH_E_STATE, "step: this session runs a graph of tensors");
     if (n == 0)
         return hb_fail(err, HEARTH_E_ARGUMENT, "step: no items");
     if (n > (size_t)s->config.n_batch)

@@ -1,0 +1,332 @@
+/* Running graphs of tensors in a session. The session's block:
+ *
+ *   | session, tables | plans and folded constants ... (a quarter) | activations (the rest) |
+ *
+ * Plans are found by the shapes of the inputs. When the part for plans, or the list, is full, all
+ * plans are dropped and the one that is wanted is made anew: binding costs about a millisecond, and a program
+ * uses few shapes or many. */
+#include "runtime/hr_infer.h"
+#include "base/os/hb_os.h"
+#include "graph/ht_pool.h"
+#include "graph/ht_strip.h"
+#include <string.h>
+
+#define INFER_PLANS 64
+
+struct infer_plan {
+    struct ht_tensor *inputs; /* [n_inputs]: the key */
+    struct ht_frame *frame;
+};
+
+struct hr_infer {
+    const struct hearth_model *model;
+    const struct ht_graph *graph;
+    struct ht_exec exec;
+    struct hb_arena arena;
+    struct hb_arena_mark empty;   /* nothing planned */
+    struct hb_arena_mark dynamic; /* graphs with cuts: after the first run that went well */
+    bool is_dynamic, has_dynamic_mark, any_shape;
+    struct infer_plan plans[INFER_PLANS];
+    uint32_t n_plans;
+    struct ht_tensor *inputs;     /* of the call */
+    const void **external;
+};
+
+static const struct {
+    const char *name;
+    uint8_t qtype;
+} infer_dtypes[] = {
+    [HEARTH_DTYPE_F32] = {"f32", HK_F32 + 1}, [HEARTH_DTYPE_U8] = {"u8", HK_U8 + 1},
+    [HEARTH_DTYPE_I8] = {"i8", HK_I8 + 1},    [HEARTH_DTYPE_U16] = {"u16", HK_U16 + 1},
+    [HEARTH_DTYPE_I16] = {"i16", HK_I16 + 1}, [HEARTH_DTYPE_I32] = {"i32", HK_I32 + 1},
+    [HEARTH_DTYPE_I64] = {"i64", HK_I64 + 1}, [HEARTH_DTYPE_BOOL] = {"bool", HK_BOOL + 1},
+    [HEARTH_DTYPE_F16] = {"f16", HK_F16 + 1}, [HEARTH_DTYPE_F64] = {"f64", HK_F64 + 1},
+    [HEARTH_DTYPE_U32] = {"u32", HK_U32 + 1}, [HEARTH_DTYPE_U64] = {"u64", HK_U64 + 1},
+    [HEARTH_DTYPE_BF16] = {"bf16", HK_BF16 + 1},
+};
+
+static bool infer_dtype_known(hearth_dtype type)
+{
+    return (size_t)type < HB_COUNT(infer_dtypes) && infer_dtypes[type].qtype;
+}
+
+const char *hearth_dtype_name(hearth_dtype type)
+{
+    return infer_dtype_known(type) ? infer_dtypes[type].name : "none";
+}
+
+size_t hearth_dtype_size(hearth_dtype type)
+{
+    return infer_dtype_known(type) ? hk_qtype_info[infer_dtypes[type].qtype - 1].block_bytes : 0;
+}
+
+static hearth_dtype infer_dtype_of(unsigned qtype)
+{
+    for (unsigned i = 0; i < HB_COUNT(infer_dtypes); i++)
+        if (infer_dtypes[i].qtype == qtype + 1)
+            return (hearth_dtype)i;
+    return HEARTH_DTYPE_NONE;
+}
+
+/* ---- what a model declares ---- */
+
+size_t hearth_model_input_count(const hearth_model *model)
+{
+    return model->graph ? model->graph->n_inputs : 0;
+}
+
+size_t hearth_model_output_count(const hearth_model *model)
+{
+    return model->graph ? model->graph->n_outputs : 0;
+}
+
+static hearth_status infer_io(const hearth_io_info *list, size_t n, const char *what, size_t index,
+                              hearth_io_info *info, hearth_error *err)
+{
+    if (index >= n)
+        return hb_fail(err, HEARTH_E_RANGE, "%s %zu: the model has %zu", what, index, n);
+    uint32_t size = info->struct_size;
+    memcpy(info, &list[index], size < sizeof *info ? size : sizeof *info);
+    info->struct_size = size;
+    return HEARTH_OK;
+}
+
+hearth_status hearth_model_input(const hearth_model *model, size_t index, hearth_io_info *info,
+                                 hearth_error *err)
+{
+    return infer_io(model->inputs, hearth_model_input_count(model), "input", index, info, err);
+}
+
+hearth_status hearth_model_output(const hearth_model *model, size_t index, hearth_io_info *info,
+                                  hearth_error *err)
+{
+    return infer_io(model->outputs, hearth_model_output_count(model), "output", index, info, err);
+}
+
+/* ---- sessions ---- */
+
+uint64_t hr_infer_default_budget(void)
+{
+    uint64_t quarter = hb_os_memory_limit() / 4, most = (uint64_t)2 << 30;
+    return quarter && quarter < most ? quarter : most;
+}
+
+hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_table *kernels,
+                              struct ht_pool *pool, _Atomic uint32_t *cancel, uint32_t flags,
+                              struct hb_arena *arena, struct hr_infer **out, hearth_error *err)
+{
+    struct hr_infer *f;
+    const struct ht_graph *g = model->graph;
+    void *plans, *block;
+    HB_TRY(HB_ARENA_NEW(arena, struct hr_infer, 1, &f, err));
+    HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor, g->n_inputs, &f->inputs, err));
+    HB_TRY(HB_ARENA_NEW(arena, const void *, g->n_inputs, &f->external, err));
+    HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor *, g->n_nodes, &f->exec.kept, err));
+    size_t left = arena->size - hb_arena_used(arena);
+    if (left < 4096)
+        return hb_fail(err, HEARTH_E_MEMORY, "session: %zu bytes are left for plans and activations",
+                       left);
+    size_t plan_bytes = left / 4 / 64 * 64;
+    HB_TRY(hb_arena_take_raw(arena, plan_bytes, 64, &plans, err));
+    size_t block_bytes = (arena->size - hb_arena_used(arena) - 64) / 64 * 64;
+    HB_TRY(hb_arena_take_raw(arena, block_bytes, 64, &block, err));
+    hb_arena_init_fixed(&f->arena, plans, plan_bytes);
+    f->model = model;
+    f->any_shape = flags & HEARTH_SESSION_ANY_SHAPE;
+    f->exec.profile = flags & HEARTH_SESSION_PROFILE;
+    f->graph = g;
+    f->exec.kernels = kernels;
+    f->exec.pool = pool;
+    f->exec.cancel = cancel;
+    f->exec.n_workers = ht_pool_workers(pool);
+    f->exec.block = block;
+    f->exec.block_bytes = block_bytes;
+    f->exec.arena = f->exec.kept_arena = &f->arena;
+    f->empty = hb_arena_mark(&f->arena);
+    *out = f;
+    return HEARTH_OK;
+}
+
+size_t hr_infer_high(const struct hr_infer *f)
+{
+    return f->exec.block_high;
+}
+
+static hearth_status infer_check_shape(const struct hr_infer *f, uint32_t i, const hearth_tensor *t,
+                                       hearth_error *err)
+{
+    const hearth_io_info *want = &f->model->inputs[i];
+    size_t bytes;
+    if (t->rank < 0 || t->rank > HT_MAX_RANK || 
+        (want->rank >= 0 && t->rank != want->rank && !f->any_shape))
+        return hb_fail(err, HEARTH_E_MISMATCH, "input %s: rank %d; the model wants %d", want->name,
+                       t->rank, want->rank);
+    for (int d = 0; d < t->rank; d++)
+        if (t->dim[d] < 0 || 
+            (want->rank >= 0 && want->dim[d] >= 0 && t->dim[d] != want->dim[d] && !f->any_shape))
+            return hb_fail(err, HEARTH_E_MISMATCH, "input %s: dimension %d is %lld; the model wants "
+                           "%lld", want->name, d, (long long)t->dim[d], (long long)want->dim[d]);
+    if (!ht_dense_bytes((enum hk_qtype)f->inputs[i].type, t->rank, t->dim, &bytes) ||
+        bytes != t->bytes)
+        return hb_fail(err, HEARTH_E_MISMATCH, "input %s: %zu bytes do not fill its shape",
+                       want->name, t->bytes);
+    if (bytes && (!t->data || (uintptr_t)t->data % hearth_dtype_size(t->type) != 0))
+        return hb_fail(err, HEARTH_E_ARGUMENT, "input %s: data are not aligned to the element",
+                       want->name);
+    return HEARTH_OK;
+}
+
+static hearth_status infer_take_input(struct hr_infer *f, uint32_t i, const hearth_tensor *t,
+                                      hearth_error *err)
+{
+    const hearth_io_info *want = &f->model->inputs[i];
+    struct ht_tensor *in = &f->inputs[i];
+    if (!infer_dtype_known(t->type) || (want->type != HEARTH_DTYPE_NONE && t->type != want->type))
+        return hb_fail(err, HEARTH_E_MISMATCH, "input %s: type %s; the model wants %s", want->name,
+                       hearth_dtype_name(t->type), hearth_dtype_name(want->type));
+    memset(in, 0, sizeof *in);
+    in->type = (uint8_t)(infer_dtypes[t->type].qtype - 1);
+    HB_TRY(infer_check_shape(f, i, t, err));
+    in->rank = (uint8_t)t->rank;
+    in->rows_sym = -1;
+    memcpy(in->dim, t->dim, sizeof in->dim[0] * (size_t)t->rank);
+    f->external[i] = t->bytes ? t->data : (const void *)"";
+    return HEARTH_OK;
+}
+
+/* The same symbol is the same number everywhere. */
+static hearth_status infer_symbols(const struct hr_infer *f, hearth_error *err)
+{
+    const hearth_io_info *io = f->model->inputs;
+    for (uint32_t i = 0; i < f->graph->n_inputs && !f->any_shape; i++)
+        for (int d = 0; d < io[i].rank; d++)
+            for (uint32_t j = 0; j < i && io[i].symbol[d][0]; j++)
+                for (int e = 0; e < io[j].rank; e++)
+                    if (strcmp(io[i].symbol[d], io[j].symbol[e]) == 0 &&
+                        f->inputs[i].dim[d] != f->inputs[j].dim[e])
+                        return hb_fail(err, HEARTH_E_MISMATCH,
+                                       "inputs %s and %s: %s is %lld in one and %lld in the other",
+                                       io[j].name, io[i].name, io[i].symbol[d],
+                                       (long long)f->inputs[j].dim[e],
+                                       (long long)f->inputs[i].dim[d]);
+    return HEARTH_OK;
+}
+
+static hearth_status infer_inputs(struct hr_infer *f, const hearth_tensor *inputs, size_t n,
+                                  hearth_error *err)
+{
+    const hearth_io_info *io = f->model->inputs;
+    for (uint32_t i = 0; i < f->graph->n_inputs; i++)
+        f->external[i] = NULL;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t i = 0;
+        const char *name = inputs[k].name ? inputs[k].name : "";
+        while (i < f->graph->n_inputs && strcmp(io[i].name, name) != 0)
+            i++;
+        if (i == f->graph->n_inputs)
+            return hb_fail(err, HEARTH_E_NOT_FOUND, "input %s: the model has no such input", name);
+        if (f->external[i])
+            return hb_fail(err, HEARTH_E_ARGUMENT, "input %s: given twice", name);
+        HB_TRY(infer_take_input(f, i, &inputs[k], err));
+    }
+    for (uint32_t i = 0; i < f->graph->n_inputs; i++)
+        if (!f->external[i])
+            return hb_fail(err, HEARTH_E_NOT_FOUND, "input %s: not given", io[i].name);
+    return infer_symbols(f, err);
+}
+
+/* ---- plans ---- */
+
+static void infer_drop_plans(struct hr_infer *f)
+{
+    f->n_plans = 0;
+    f->has_dynamic_mark = false;
+    memset(f->exec.kept, 0, sizeof *f->exec.kept * f->graph->n_nodes);
+    hb_arena_reset(&f->arena, f->empty);
+}
+
+static struct ht_frame *infer_find(const struct hr_infer *f)
+{
+    uint32_t n = f->graph->n_inputs;
+    for (uint32_t p = 0; p < f->n_plans; p++) {
+        uint32_t i = 0;
+        while (i < n && f->plans[p].inputs[i].type == f->inputs[i].type &&
+               f->plans[p].inputs[i].rank == f->inputs[i].rank &&
+               memcmp(f->plans[p].inputs[i].dim, f->inputs[i].dim, sizeof f->inputs[i].dim) == 0)
+            i++;
+        if (i == n)
+            return f->plans[p].frame;
+    }
+    return NULL;
+}
+
+static hearth_status infer_bind(struct hr_infer *f, struct ht_frame **frame, hearth_error *err)
+{
+    bool done;
+    struct ht_tensor *key;
+    f->exec.depth = 0;
+    f->exec.block_used = 0;
+    HB_TRY(HB_ARENA_NEW(&f->arena, struct ht_tensor, f->graph->n_inputs, &key, err));
+    if (f->graph->n_inputs)
+        memcpy(key, f->inputs, sizeof *key * f->graph->n_inputs);
+    HB_TRY(ht_frame_open(&f->exec, NULL, f->graph, key, frame, err));
+    HB_TRY(ht_frame_bind(*frame, &done, err));
+    f->is_dynamic = !done;
+    if (done)
+        f->plans[f->n_plans++] = (struct infer_plan){key, *frame};
+    return HEARTH_OK;
+}
+
+static hearth_status infer_plan_and_run(struct hr_infer *f, struct ht_frame **frame,
+                                        hearth_error *err)
+{
+    *frame = infer_find(f);
+    f->exec.block_used = 0;
+    f->exec.depth = 0;
+    if (!*frame) {
+        if (f->n_plans == INFER_PLANS)
+            infer_drop_plans(f);
+        if (f->is_dynamic && f->has_dynamic_mark)
+            hb_arena_reset(&f->arena, f->dynamic);
+        HB_TRY(infer_bind(f, frame, err));
+    }
+    HB_TRY(ht_frame_run(*frame, f->external, err));
+    if (f->is_dynamic && !f->has_dynamic_mark) {
+        f->dynamic = hb_arena_mark(&f->arena);
+        f->has_dynamic_mark = true;
+    }
+    return HEARTH_OK;
+}
+
+hearth_status hr_infer_run(struct hr_infer *f, const hearth_tensor *inputs, size_t n_inputs,
+                           hearth_tensor *outputs, size_t n_outputs, hearth_error *err)
+{
+    struct ht_frame *frame;
+    if (n_outputs > f->graph->n_outputs)
+        return hb_fail(err, HEARTH_E_ARGUMENT, "infer: %zu outputs; the model has %u", n_outputs,
+                       f->graph->n_outputs);
+    HB_TRY(infer_inputs(f, inputs, n_inputs, err));
+    hearth_status status = infer_plan_and_run(f, &frame, err);
+    if (status == HEARTH_E_MEMORY) { /* no room for another plan: once more without the others */
+        infer_drop_plans(f);
+        status = infer_plan_and_run(f, &frame, err);
+        if (status == HEARTH_E_MEMORY)
+            status = HEARTH_E_LIMIT;
+    }
+    if (status != HEARTH_OK) {
+        if (f->is_dynamic || status == HEARTH_E_LIMIT)
+            infer_drop_plans(f);
+        if (f->exec.cancel)
+            atomic_store(f->exec.cancel, 0);
+        return status;
+    }
+    for (size_t i = 0; i < n_outputs; i++) {
+        const struct ht_tensor *t = &frame->outputs[i];
+        outputs[i] = (hearth_tensor){.name = f->model->outputs[i].name,
+                                     .type = infer_dtype_of(t->type), .rank = t->rank,
+                                     .data = t->data};
+        memcpy(outputs[i].dim, t->dim, sizeof t->dim[0] * t->rank);
+        (void)ht_dense_bytes((enum hk_qtype)t->type, t->rank, t->dim, &outputs[i].bytes);
+    }
+    return HEARTH_OK;
+}
