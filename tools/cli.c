@@ -258,6 +258,17 @@ bool hc_parse(const struct hc_command *command, int argc, char **argv, void *set
             return false;
         }
         const struct hc_option *o = cli_find(command, argv[i]);
+        if (!o && command->takes_rest && argv[i][0] != '-') {
+            struct hc_common *common = settings;
+            if (!common->n_rest)
+                common->rest = &argv[i];
+            if (common->rest + common->n_rest != &argv[i]) {
+                hc_fail(HC_USAGE, argv[i], "stands apart from the others; options go before or behind");
+                return false;
+            }
+            common->n_rest++;
+            continue;
+        }
         if (!o) {
             hc_fail(HC_USAGE, argv[i], "no option of %s; hearth %s -h lists them", command->name,
                     command->name);
@@ -274,7 +285,8 @@ bool hc_parse(const struct hc_command *command, int argc, char **argv, void *set
         if (!cli_take(o, value, (char *)settings + o->off))
             return false;
     }
-    if (!((const struct hc_common *)settings)->model && !command->without_model) {
+    bool wants_model = !command->without_model && !command->takes_rest;
+    if (!((const struct hc_common *)settings)->model && wants_model) {
         hc_fail(HC_USAGE, "-m", "not given; a model file is needed");
         return false;
     }

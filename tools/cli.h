@@ -101,6 +101,8 @@ struct hc_common {
     uint64_t memory_limit; /* 0: none */
     bool json;
     bool no_mmap;
+    char **rest; /* arguments that are no options, where the command takes them */
+    int n_rest;
 };
 
 struct hc_command {
@@ -112,6 +114,7 @@ struct hc_command {
     size_t settings_size;
     const void *defaults; /* a settings struct */
     int (*run)(const void *settings);
+    bool takes_rest; /* arguments without an option go to hc_common.rest */
 };
 
 /* Fill `settings` from argv. Returns true to go on; else *exit_status is what to exit with: HC_OK
