@@ -200,6 +200,38 @@ static void every_key_of_the_fixtures_matters(void **state)
     }
 }
 
+/* Bytes at an odd address give the same bits. */
+static void bytes_may_lie_anywhere(void **state)
+{
+    static const char *const names[][2] = {{"llama", "llama"}, {"qwen2", "qwen2"},
+                                           {"llama-q8_0", "llama"}, {"gemma2-q8_0", "gemma2"}};
+    (void)state;
+    for (size_t i = 0; i < HB_COUNT(names); i++) {
+        struct arch_ref r;
+        struct gw w = {0};
+        hearth_error err;
+        hearth_model *odd;
+        ref_read(names[i][1], &r);
+        hearth_model *model = model_open(&w, names[i][0]);
+        uint8_t *shifted = malloc(w.len + 1);
+        memcpy(shifted + 1, w.at, w.len);
+        hearth_bytes bytes = {shifted + 1, w.len};
+        assert_int_equal(hearth_model_open(&bytes, 1, NULL, &odd, &err), HEARTH_OK);
+        size_t n = (size_t)r.n_rows * r.n_vocab;
+        float *even_logits = malloc(n * sizeof(float)), *odd_logits = malloc(n * sizeof(float));
+        run_prompt(names[i][0], model, &r, 7, "f16", even_logits);
+        run_prompt(names[i][0], odd, &r, 7, "f16", odd_logits);
+        assert_memory_equal(even_logits, odd_logits, n * sizeof(float));
+        hearth_model_close(model);
+        hearth_model_close(odd);
+        free(shifted);
+        free(even_logits);
+        free(odd_logits);
+        gw_free(&w);
+        gw_free(&r.bytes);
+    }
+}
+
 /* NAME.tok: texts, and the ids that tokenizers gives without special tokens. */
 static void ids_equal_the_reference(void **state)
 {
@@ -241,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_equal_the_reference),
         cmocka_unit_test(every_key_of_the_fixtures_matters),
+        cmocka_unit_test(bytes_may_lie_anywhere),
         cmocka_unit_test(ids_equal_the_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

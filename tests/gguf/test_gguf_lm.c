@@ -211,6 +211,13 @@ static void extra_experts(struct gw *w, uint64_t a)
     gw_key_u32(w, "llama.expert_count", 8);
 }
 
+static void extra_charsmap(struct gw *w, uint64_t a) /* only Unigram reads it, and is refused */
+{
+    (void)a;
+    gw_key_array(w, "tokenizer.ggml.precompiled_charsmap", HG_U8, 7);
+    gw_int(w, UINT64_MAX, 7);
+}
+
 static void extra_window(struct gw *w, uint64_t a)
 {
     (void)a;
@@ -357,6 +364,7 @@ static const struct toy_row {
         "\"unigram\"; gpt2, llama and bert"),
     KEY("G-33 unknown pre-tokenizer", "tokenizer.ggml.pre", TOY_WRITE, put_odd_text, 4, UNKNOWN,
         "unigram"),
+    {"G-34 charsmap", {.extra = extra_charsmap, .n_extra = 1}, HEARTH_OK, ""},
     KEY("G-35 template of 10 MiB", "tokenizer.chat_template", TOY_WRITE, put_letters, 10 << 20, LIMIT,
         "at most 1048576"),
     KEY("G-35 template of 1 MiB", "tokenizer.chat_template", TOY_WRITE, put_letters, 1 << 20, HEARTH_OK,
