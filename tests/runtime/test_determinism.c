@@ -1,0 +1,131 @@
+/* The order contract on whole models: logits are equal bit for bit for any number of threads, any
+ * chunk, any company in the batch, mapped or read, and for every kernel level. Hashes are printed. */
+#include "runtime_support.h"
+#include "base/hb_port.h"
+
+#define PROMPT 96
+
+static uint64_t hash_logits(const float *logits, uint64_t h) /* FNV-1a over the bytes */
+{
+    const uint8_t *p = (const uint8_t *)logits;
+    for (size_t i = 0; i < VOCAB * sizeof *logits; i++)
+        h = (h ^ p[i]) * 1099511628211u;
+    return h;
+}
+
+struct setting {
+    int32_t threads, chunk, company;
+    const char *level;
+    uint32_t file_flags;
+};
+
+/* Hash over the logits of the last prompt token and of eight greedy tokens after it. */
+static uint64_t run(const char *path, const struct setting *t)
+{
+    hearth_file_config fc = {.struct_size = sizeof fc, .flags = t->file_flags};
+    hearth_pool_config pc = {.struct_size = sizeof pc, .n_threads = t->threads};
+    hearth_session_config sc = {.struct_size = sizeof sc, .n_ctx = 128, .n_seqs = 8,
+                                .n_batch = 256, .level = t->level};
+    hearth_file *file;
+    hearth_model *model;
+    hearth_item items[256];
+    int32_t tokens[PROMPT + 8], other[PROMPT];
+    uint64_t h = 14695981039346656037u;
+    hearth_error err;
+    if (hearth_file_open(path, &fc, &file, &err) != HEARTH_OK)
+        return 0;
+    const hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
+    assert_int_equal(hearth_model_open(&bytes, 1, NULL, &model, &err), HEARTH_OK);
+    assert_int_equal(hearth_pool_open(&pc, &sc.pool, NULL), HEARTH_OK);
+    hearth_session *s = test_session(model, &sc);
+    test_tokens(tokens, PROMPT, 9);
+    test_tokens(other, PROMPT, 10);
+    for (int32_t done = 0; done < PROMPT + 8;) {
+        int32_t left = PROMPT - done, now = left > t->chunk ? t->chunk : left;
+        size_t n = 0;
+        if (left <= 0)
+            now = 1;
+        for (int32_t q = 1; q <= t->company && done < PROMPT; q++) /* strangers in the same step */
+            for (int32_t i = 0; i < (q < now ? q : now); i++)
+                if (hearth_seq_length(s, q) + i < 100)
+                    items[n++] = (hearth_item){other[(done + i + q) % PROMPT], q, 0};
+        for (int32_t i = 0; i < now; i++)
+            items[n++] = (hearth_item){tokens[done + i], 0, done + i + 1 >= PROMPT};
+        done += now;
+        if (hearth_session_step(s, items, n, &err) != HEARTH_OK)
+            fail_msg("%s", err.text);
+        if (done < PROMPT)
+            continue;
+        const float *logits = hearth_session_logits(s, 0);
+        h = hash_logits(logits, h);
+        int32_t best = 0;
+        for (int32_t i = 1; i < VOCAB; i++)
+            if (logits[i] > logits[best])
+                best = i;
+        if (done < PROMPT + 8)
+            tokens[done] = best;
+    }
+    hearth_session_close(s);
+    hearth_pool_close(sc.pool);
+    hearth_model_close(model);
+    hearth_file_close(file);
+    return h;
+}
+
+static const char *const models[] = {
+    DRAFT_Q8,
+    HEARTH_SOURCE_DIR "/fixtures/models/books-33m-q4_k_m.gguf",
+    HEARTH_SHARED_DIR "/fixtures/models/books-draft-6m-f16.gguf",
+};
+
+static void logits_do_not_depend_on_threads_chunks_or_company(void **state)
+{
+    (void)state;
+    static const int32_t threads[] = {1, 2, 3, 8}, chunks[] = {1, 7, 32, 96};
+    for (size_t m = 0; m < HB_COUNT(models); m++) {
+        const struct setting plain = {1, 96, 0, NULL, 0};
+        uint64_t want = run(models[m], &plain);
+        if (!want) {
+            print_message("skipped: %s is not there\n", models[m]);
+            continue;
+        }
+        print_message("%s: %016llx\n", strrchr(models[m], '/') + 1, (unsigned long long)want);
+        for (size_t i = 0; i < HB_COUNT(threads); i++)
+            for (size_t j = 0; j < HB_COUNT(chunks); j++) {
+                const struct setting t = {threads[i], chunks[j], i % 2 ? 7 : 0, NULL,
+                                          j % 2 ? HEARTH_FILE_NO_MMAP : 0};
+                if (run(models[m], &t) != want)
+                    fail_msg("%s: %d threads, chunk %d, company %d", models[m], t.threads, t.chunk,
+                             t.company);
+            }
+    }
+}
+
+static void every_level_gives_the_same_logits(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < HB_COUNT(models); m++) {
+        uint64_t want = 0;
+        const char *level;
+        for (size_t i = 0; (level = hearth_level_name(i)); i++) {
+            const struct setting t = {2, 96, 0, level, 0};
+            uint64_t h = run(models[m], &t);
+            if (!h)
+                break;
+            print_message("%s %s: %016llx\n", strrchr(models[m], '/') + 1, level,
+                          (unsigned long long)h);
+            if (i > 0)
+                assert_true(h == want);
+            want = h;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_do_not_depend_on_threads_chunks_or_company),
+        cmocka_unit_test(every_level_gives_the_same_logits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
