@@ -156,7 +156,7 @@ int main(int argc, char **argv)
         else
             return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
     }
-    size_t bytes = kib << 10, n_cols = 512, x_stride = hk_act_row_bytes(n);
+    size_t bytes = kib << 10, n_cols = 512, x_stride = hk_act_row_bytes(n, HK_STRETCH_B32);
     uint8_t *w = aligned(bytes + 4096), *x = aligned(n_cols * x_stride);
     float *xf = aligned(n * 4), *fx = aligned(n_cols * n * 4),
           *y = aligned((bytes / (n / 32 * 10) + 64) * 16 * 4), *yt = aligned(n_cols * 64);
@@ -175,7 +175,7 @@ int main(int argc, char **argv)
         struct hk_table t;
         hk_select(&t, features, (enum hk_level)level);
         double peak = peak_of(t.level, 0), peak_float = peak_of(t.level, 1), at, tq;
-        TIME(tq, for (size_t c = 0; c < n_cols; c++) t.act_quantize(x + c * x_stride, xf, n));
+        TIME(tq, for (size_t c = 0; c < n_cols; c++) t.act_quantize(x + c * x_stride, xf, n, HK_STRETCH_B32));
         printf("{\"level\":\"%s\",\"act_quantize_ns_per_1024\":%.1f,\"int8_peak_gops\":%.0f,"
                "\"f32_peak_gflops\":%.0f}\n",
                t.level, tq / (double)(n_cols * n) * 1024e9, peak, peak_float);
@@ -189,6 +189,9 @@ int main(int argc, char **argv)
             bool is_float = info->family == HK_FAMILY_FLOAT;
             const void *cols = is_float ? (void *)fx : (void *)x;
             size_t stride = is_float ? n * sizeof(float) : x_stride;
+            size_t stretch = hk_act_stretch(info);
+            for (size_t c = 0; c < n_cols; c++)
+                t.act_quantize(x + c * x_stride, xf, n, stretch);
             double read = read_speed(w, rows * row), stream, pack, tile, few[4];
             TIME(stream, q->stream(y, w, row, rows, cols, n));
             uint8_t *panel = aligned(hk_tile_layout(info, n).bytes);

@@ -184,20 +184,27 @@ hearth_status ht_emit_norm(struct ht_graph *g, const char *name, ht_id x, ht_id 
 
 bool ht_same_matmul_class(const struct ht_graph *g, ht_id a, ht_id b)
 {
-    bool float_a = hk_qtype_info[g->values[a].type].family == HK_FAMILY_FLOAT;
-    bool float_b = hk_qtype_info[g->values[b].type].family == HK_FAMILY_FLOAT;
-    return float_a == float_b;
+    const struct hk_qtype_info *ia = &hk_qtype_info[g->values[a].type];
+    const struct hk_qtype_info *ib = &hk_qtype_info[g->values[b].type];
+    bool floats = ia->family == HK_FAMILY_FLOAT;
+    return floats == (ib->family == HK_FAMILY_FLOAT) &&
+           (floats || hk_act_stretch(ia) == hk_act_stretch(ib));
 }
 
-/* The activation rows of x: made once, found again for the next matmul of the same x. */
-static hearth_status emit_act_rows(struct ht_graph *g, ht_id x, ht_id *out, hearth_error *err)
+/* The activation rows of x: made once, found again for the next matmul of the same x and form. */
+static hearth_status emit_act_rows(struct ht_graph *g, ht_id x, const struct hk_qtype_info *weight,
+                                   ht_id *out, hearth_error *err)
 {
-    for (uint32_t i = g->n_nodes; i-- > 0;)
-        if (g->nodes[i].op == &ht_op_act_quantize && g->nodes[i].in[0] == x) {
-            *out = g->nodes[i].out[0];
+    const struct ht_act_quantize params = {(int32_t)hk_act_stretch(weight)};
+    for (uint32_t i = g->n_nodes; i-- > 0;) {
+        const struct ht_node *n = &g->nodes[i];
+        if (n->op == &ht_op_act_quantize && n->in[0] == x &&
+            ((const struct ht_act_quantize *)n->params)->stretch == params.stretch) {
+            *out = n->out[0];
             return HEARTH_OK;
         }
-    return ht_graph_emit(g, &ht_op_act_quantize, "act_quantize", NULL, &x, 1, out, 1, err);
+    }
+    return ht_graph_emit(g, &ht_op_act_quantize, "act_quantize", &params, &x, 1, out, 1, err);
 }
 
 hearth_status ht_emit_matmul(struct ht_graph *g, const char *name, ht_id x, const ht_id *w,
@@ -211,14 +218,14 @@ hearth_status ht_emit_matmul(struct ht_graph *g, const char *name, ht_id x, cons
         return hb_fail(err, HEARTH_E_INTERNAL, "%s: %u weights in one matmul", name, n_w);
     for (uint32_t i = 0; i < n_w; i++) {
         if (!ht_same_matmul_class(g, w[0], w[i]))
-            return hb_fail(err, HEARTH_E_INTERNAL, "%s: float and block weights in one matmul",
+            return hb_fail(err, HEARTH_E_INTERNAL, "%s: weights of several activation forms in one matmul",
                            name);
         in[1 + i] = w[i];
         in[4 + i] = bias ? bias[i] : HT_NONE;
     }
     in[0] = x;
     if (hk_qtype_info[g->values[w[0]].type].family != HK_FAMILY_FLOAT)
-        HB_TRY(emit_act_rows(g, x, &in[0], err));
+        HB_TRY(emit_act_rows(g, x, &hk_qtype_info[g->values[w[0]].type], &in[0], err));
     in[7] = residual;
     const struct ht_matmul params = {scale};
     return ht_graph_emit(g, &ht_op_matmul, name, &params, in, HT_MATMUL_INPUTS, out, 1, err);

@@ -29,9 +29,14 @@ struct ht_norm {
     bool layer; /* subtract the mean (LayerNorm); else RMS */
 };
 
+/* act_quantize: (x f32 [T][n]) -> int8 activation rows with a scale per stretch (kernels.h). */
+struct ht_act_quantize {
+    int32_t stretch;
+};
+
 /* matmul: (x, w0, [w1, w2], [b0, b1, b2], [residual]) -> f32 [T][n0 + n1 + n2].
  *   x         int8 activation rows (act_quantize) if the weights are block types, else f32 [T][k]
- *   w         [n][k], all block types or all FLOAT
+ *   w         [n][k], all of one activation form: f32, stretches of 32 (B32), or of 256 (K32, K16)
  *   b         f32 [n] each, any may be HT_NONE
  *   residual  f32 [T][n0 + n1 + n2]
  * y = (x W * scale + b) + residual. Inputs are always 8: x, w0..w2, b0..b2, residual. */
@@ -200,8 +205,8 @@ hearth_status ht_emit_norm(struct ht_graph *g, const char *name, ht_id x, ht_id 
                            const struct ht_norm *params, ht_id *out, hearth_error *err);
 
 /* x is f32; where the weights are block types the activation rows are made once per x and shared.
- * w: n_w = 1..3 weights; bias: NULL or n_w ids; residual: HT_NONE or f32. All weights must be block
- * types, or all FLOAT; ht_same_matmul_class tells. */
+ * w: n_w = 1..3 weights; bias: NULL or n_w ids; residual: HT_NONE or f32. All weights must want one
+ * activation form; ht_same_matmul_class tells. */
 hearth_status ht_emit_matmul(struct ht_graph *g, const char *name, ht_id x, const ht_id *w,
                              const ht_id *bias, uint32_t n_w, ht_id residual, float scale,
                              ht_id *out, hearth_error *err);

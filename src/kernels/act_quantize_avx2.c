@@ -37,12 +37,11 @@ static float act_quantize_avx2_stretch(int8_t *restrict q, int16_t *restrict sum
     return amax / 127.0f;
 }
 
-void hk_act_quantize__avx2(void *restrict row, const float *restrict x, size_t n)
+void hk_act_quantize__avx2(void *restrict row, const float *restrict x, size_t n, size_t stretch)
 {
     int8_t *q = row;
     float *scale = (float *)((uint8_t *)row + hk_act_scale_off(n));
-    int16_t *sum = (int16_t *)((uint8_t *)row + hk_act_sum_off(n));
-    for (size_t k = 0; k < n; k += HK_STRETCH)
-        scale[k / HK_STRETCH] = act_quantize_avx2_stretch(q + k, sum + k / 16, x + k,
-                                                          n - k < HK_STRETCH ? n - k : HK_STRETCH);
+    int16_t *sum = (int16_t *)((uint8_t *)row + hk_act_sum_off(n, stretch));
+    for (size_t k = 0; k < n; k += stretch)
+        scale[k / stretch] = act_quantize_avx2_stretch(q + k, sum + k / 16, x + k, stretch);
 }

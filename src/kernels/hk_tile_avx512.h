@@ -12,21 +12,24 @@
 struct hk512_cols {
     const uint8_t *q;     /* first column, first k of the stretch */
     const uint8_t *sums;  /* int16[16] of the stretch, first column */
-    const uint8_t *scale; /* float of the stretch, first column */
+    const uint8_t *scale; /* its floats (8 for B32, one for K), first column */
     size_t stride;
 };
 
-HB_INLINE struct hk512_cols hk512_cols_at(const void *x, size_t stride, size_t n, size_t s)
+/* From element 256 s; `per` elements share a scale. */
+HB_INLINE struct hk512_cols hk512_cols_at(const void *x, size_t stride, size_t n, size_t s, size_t per)
 {
     const uint8_t *row = x;
-    return (struct hk512_cols){row + s * HK_STRETCH, row + hk_act_sum_off(n) + s * 32,
-                               row + hk_act_scale_off(n) + s * sizeof(float), stride};
+    return (struct hk512_cols){row + s * HK_STRETCH, row + hk_act_sum_off(n, per) + s * 32,
+                               row + hk_act_scale_off(n) + s * HK_STRETCH / per * sizeof(float),
+                               stride};
 }
 
-HB_INLINE __m512 hk512_scale_of(const struct hk512_cols *x, size_t c)
+/* Scale i of the stretch. */
+HB_INLINE __m512 hk512_scale_of(const struct hk512_cols *x, size_t c, size_t i)
 {
     float scale;
-    memcpy(&scale, x->scale + c * x->stride, sizeof scale);
+    memcpy(&scale, x->scale + c * x->stride + i * sizeof scale, sizeof scale);
     return _mm512_set1_ps(scale);
 }
 
@@ -77,7 +80,7 @@ HB_INLINE void hk512_b32_cols(__m512 *acc, const uint8_t *u, const float *d, con
     __m512 p[16];
     HK_UNROLL(16)
     for (int c = 0; c < n_cols; c++)
-        p[c] = _mm512_setzero_ps();
+        p[c] = acc[c];
     const uint8_t *q = x.q;
     for (size_t b = 0; b < n_blocks; b++, q += 32, u += 512) {
         __m512i w[8];
@@ -96,15 +99,16 @@ HB_INLINE void hk512_b32_cols(__m512 *acc, const uint8_t *u, const float *d, con
             HK_UNROLL(4)
             for (int i = 0; i < width; i++) {
                 int c = g * width + i;
-                p[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), db, p[c]);
+                __m512 a = hk512_scale_of(&x, (size_t)c, b);
+                p[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), _mm512_mul_ps(db, a), p[c]);
                 if (has_min)
-                    p[c] = _mm512_fmadd_ps(_mm512_set1_ps(fix.sum[c][b]), mb, p[c]);
+                    p[c] = _mm512_fmadd_ps(_mm512_set1_ps(fix.sum[c][b]), _mm512_mul_ps(mb, a), p[c]);
             }
         }
     }
     HK_UNROLL(16)
     for (int c = 0; c < n_cols; c++)
-        acc[c] = _mm512_fmadd_ps(p[c], hk512_scale_of(&x, (size_t)c), acc[c]);
+        acc[c] = p[c];
 }
 
 /* The same for a superblock with sub-blocks of `sub`. */
@@ -179,7 +183,7 @@ HB_INLINE void hk512_k_cols(__m512 *acc, const uint8_t *u, const int8_t *sc, con
                                            _mm512_set1_epi32((int)hk_load32(&fix.sum[c][2 * j])));
             t = _mm512_fnmadd_ps(dmins, _mm512_cvtepi32_ps(imin), t);
         }
-        acc[c] = _mm512_fmadd_ps(t, hk512_scale_of(&x, (size_t)c), acc[c]);
+        acc[c] = _mm512_fmadd_ps(t, hk512_scale_of(&x, (size_t)c, 0), acc[c]);
     }
 }
 

@@ -9,15 +9,18 @@
 struct tile_avx2_cols {
     const uint8_t *q;     /* first column, first k of the stretch */
     const uint8_t *sums;  /* int16[16] of the stretch, first column */
-    const uint8_t *scale; /* float of the stretch, first column */
+    const uint8_t *scale; /* its floats (8 for B32, one for K), first column */
     size_t stride;
 };
 
-HB_INLINE struct tile_avx2_cols tile_avx2_cols_at(const void *x, size_t stride, size_t n, size_t s)
+/* From element 256 s; `per` elements share a scale. */
+HB_INLINE struct tile_avx2_cols tile_avx2_cols_at(const void *x, size_t stride, size_t n, size_t s,
+                                                  size_t per)
 {
     const uint8_t *row = x;
-    return (struct tile_avx2_cols){row + s * HK_STRETCH, row + hk_act_sum_off(n) + s * 32,
-                                   row + hk_act_scale_off(n) + s * sizeof(float), stride};
+    return (struct tile_avx2_cols){row + s * HK_STRETCH, row + hk_act_sum_off(n, per) + s * 32,
+                                   row + hk_act_scale_off(n) + s * HK_STRETCH / per * sizeof(float),
+                                   stride};
 }
 
 HB_INLINE void tile_avx2_store_cols(float *y, size_t ldy, size_t n_rows, float (*acc)[16],
@@ -61,12 +64,18 @@ HB_INLINE __m256i tile_avx2_sums(const struct tile_avx2_cols *x, int c)
     return hk256_load(x->sums + (size_t)c * x->stride);
 }
 
+/* Scale i of the stretch. */
+HB_INLINE __m256 tile_avx2_scale(const struct tile_avx2_cols *x, int c, size_t i)
+{
+    float scale;
+    memcpy(&scale, x->scale + (size_t)c * x->stride + i * sizeof scale, sizeof scale);
+    return _mm256_set1_ps(scale);
+}
+
 HB_INLINE void tile_avx2_finish(float *acc, const __m256 p[2], const struct tile_avx2_cols *x,
                                 int c)
 {
-    float scale;
-    memcpy(&scale, x->scale + (size_t)c * x->stride, sizeof scale);
-    __m256 a = _mm256_set1_ps(scale);
+    __m256 a = tile_avx2_scale(x, c, 0);
     _mm256_storeu_ps(acc, _mm256_fmadd_ps(p[0], a, _mm256_loadu_ps(acc)));
     _mm256_storeu_ps(acc + 8, _mm256_fmadd_ps(p[1], a, _mm256_loadu_ps(acc + 8)));
 }
@@ -87,7 +96,8 @@ HB_INLINE void tile_avx2_b32(float (*acc)[16], const uint8_t *u, const float *d,
             _mm256_store_ps(fix.sum[c], _mm256_cvtepi32_ps(v));
         else
             _mm256_store_si256((__m256i *)fix.start[c], v);
-        p[c][0] = p[c][1] = _mm256_setzero_ps();
+        p[c][0] = _mm256_loadu_ps(acc[c]);
+        p[c][1] = _mm256_loadu_ps(acc[c] + 8);
     }
     for (size_t b = 0; b < n_blocks; b++) {
         __m256i dot[4][2];
@@ -95,17 +105,22 @@ HB_INLINE void tile_avx2_b32(float (*acc)[16], const uint8_t *u, const float *d,
             dot[c][0] = dot[c][1] =
                 has_min ? _mm256_setzero_si256() : _mm256_set1_epi32(fix.start[c][b]);
         tile_avx2_dots(dot, u + 512 * b, 8, x.q + 32 * b, x.stride, wide ? 1 : 4, wide, n_cols);
-        for (int c = 0; c < n_cols; c++)
+        for (int c = 0; c < n_cols; c++) {
+            __m256 a = tile_avx2_scale(&x, c, b);
             for (int h = 0; h < 2; h++) {
-                p[c][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c][h]),
-                                          _mm256_load_ps(d + 16 * b + 8 * (size_t)h), p[c][h]);
-                if (has_min)
-                    p[c][h] = _mm256_fmadd_ps(_mm256_set1_ps(fix.sum[c][b]),
-                                              _mm256_load_ps(m + 16 * b + 8 * (size_t)h), p[c][h]);
+                __m256 da = _mm256_mul_ps(_mm256_load_ps(d + 16 * b + 8 * (size_t)h), a);
+                p[c][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c][h]), da, p[c][h]);
+                if (has_min) {
+                    __m256 ma = _mm256_mul_ps(_mm256_load_ps(m + 16 * b + 8 * (size_t)h), a);
+                    p[c][h] = _mm256_fmadd_ps(_mm256_set1_ps(fix.sum[c][b]), ma, p[c][h]);
+                }
             }
+        }
     }
-    for (int c = 0; c < n_cols; c++)
-        tile_avx2_finish(acc[c], p[c], &x, c);
+    for (int c = 0; c < n_cols; c++) {
+        _mm256_storeu_ps(acc[c], p[c][0]);
+        _mm256_storeu_ps(acc[c] + 8, p[c][1]);
+    }
 }
 
 HB_INLINE void tile_avx2_k(float (*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn,
@@ -238,9 +253,10 @@ void hk_tile_b32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void 
         const uint8_t *xc = (const uint8_t *)x + c * x_stride;
         float acc[4][16] = {{0}};
         for (size_t b = 0; b < n / 32; b += 8)
-            tile_avx2_b32_stretch(
-                acc, u + b * 512, d + b * 16, m + b * 16, n / 32 - b < 8 ? n / 32 - b : 8,
-                tile_avx2_cols_at(xc, x_stride, n, b / 8), width, info->offset, info->has_min);
+            tile_avx2_b32_stretch(acc, u + b * 512, d + b * 16, m + b * 16,
+                                  n / 32 - b < 8 ? n / 32 - b : 8,
+                                  tile_avx2_cols_at(xc, x_stride, n, b / 8, HK_STRETCH_B32), width,
+                                  info->offset, info->has_min);
         tile_avx2_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
@@ -263,8 +279,8 @@ static void tile_avx2_superblocks(float *restrict y, size_t ldy, size_t n_rows,
         float acc[4][16] = {{0}};
         for (size_t b = 0; b < n / 256; b++)
             stretch(acc, tile + b * 4096, sc + b * n_sub * 16, mn + b * n_sub * 16, d + b * 16,
-                    dmin + b * 16, tile_avx2_cols_at(x + c * x_stride, x_stride, n, b), width,
-                    info->offset, info->has_min);
+                    dmin + b * 16, tile_avx2_cols_at(x + c * x_stride, x_stride, n, b, HK_STRETCH),
+                    width, info->offset, info->has_min);
         tile_avx2_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }

@@ -60,9 +60,10 @@ void hk_tile_b32__avx512(float *restrict y, size_t ldy, size_t n_rows, const voi
         for (size_t i = 0; i < 16; i++)
             acc[i] = _mm512_setzero_ps();
         for (size_t b = 0; b < n / 32; b += 8)
-            hk_tile_b32_stretch__avx512(
-                acc, u + b * 512, d + b * 16, m + b * 16, n / 32 - b < 8 ? n / 32 - b : 8,
-                hk512_cols_at(xc, x_stride, n, b / 8), width, info->offset, info->has_min);
+            hk_tile_b32_stretch__avx512(acc, u + b * 512, d + b * 16, m + b * 16,
+                                        n / 32 - b < 8 ? n / 32 - b : 8,
+                                        hk512_cols_at(xc, x_stride, n, b / 8, HK_STRETCH_B32),
+                                        width, info->offset, info->has_min);
         hk512_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
@@ -87,8 +88,8 @@ static void tile_avx512_k(float *restrict y, size_t ldy, size_t n_rows,
             acc[i] = _mm512_setzero_ps();
         for (size_t b = 0; b < n / 256; b++)
             stretch(acc, tile + b * 4096, sc + b * n_sub * 16, mn + b * n_sub * 16, d + b * 16,
-                    dmin + b * 16, hk512_cols_at(xc, x_stride, n, b), width, info->offset,
-                    info->has_min);
+                    dmin + b * 16, hk512_cols_at(xc, x_stride, n, b, HK_STRETCH), width,
+                    info->offset, info->has_min);
         hk512_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }

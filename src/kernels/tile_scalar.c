@@ -43,19 +43,16 @@ void hk_tile_b32__scalar(float *restrict y, size_t ldy, size_t n_rows, const voi
         const uint8_t *col = (const uint8_t *)x + c * x_stride;
         const int8_t *q = (const int8_t *)col;
         const float *scale = (const float *)(col + hk_act_scale_off(n));
-        const int16_t *sum = (const int16_t *)(col + hk_act_sum_off(n));
+        const int16_t *sum = (const int16_t *)(col + hk_act_sum_off(n, HK_STRETCH_B32));
         for (size_t r = 0; r < n_rows; r++) {
-            float acc = 0, p = 0;
+            float acc = 0;
             for (size_t b = 0; b < n / 32; b++) {
                 int32_t dot = tile_scalar_dot(u + (8 * b * HK_TILE_ROWS + r) * 4, q + 32 * b, 32,
                                               info->offset);
-                p = hk_fma((float)dot, d[b * HK_TILE_ROWS + r], p);
+                acc = hk_fma((float)dot, d[b * HK_TILE_ROWS + r] * scale[b], acc);
                 if (info->has_min)
-                    p = hk_fma((float)(sum[2 * b] + sum[2 * b + 1]), m[b * HK_TILE_ROWS + r], p);
-                if (b % 8 == 7 || b + 1 == n / 32) {
-                    acc = hk_fma(p, scale[b / 8], acc);
-                    p = 0;
-                }
+                    acc = hk_fma((float)(sum[2 * b] + sum[2 * b + 1]),
+                                 m[b * HK_TILE_ROWS + r] * scale[b], acc);
             }
             y[c * ldy + r] = acc;
         }
@@ -74,7 +71,7 @@ static void tile_scalar_k(float *restrict y, size_t ldy, size_t n_rows,
     for (size_t c = 0; c < n_cols; c++) {
         const uint8_t *col = x + c * x_stride;
         const float *scale = (const float *)(col + hk_act_scale_off(n));
-        const int16_t *sums = (const int16_t *)(col + hk_act_sum_off(n));
+        const int16_t *sums = (const int16_t *)(col + hk_act_sum_off(n, HK_STRETCH));
         for (size_t r = 0; r < n_rows; r++) {
             float acc = 0;
             for (size_t b = 0; b < n / 256; b++) {

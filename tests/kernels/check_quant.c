@@ -56,7 +56,7 @@ static uint8_t *weights(struct ck *c, size_t n_rows, size_t n, bool raw)
 
 static size_t x_bytes(const struct ck *c, size_t n)
 {
-    return c->qtype->family == HK_FAMILY_FLOAT ? n * 4 : hk_act_row_bytes(n);
+    return c->qtype->family == HK_FAMILY_FLOAT ? n * 4 : hk_act_row_bytes(n, hk_act_stretch(c->qtype));
 }
 
 /* n_cols columns in the form the type multiplies with, x_stride apart. */
@@ -70,7 +70,7 @@ static uint8_t *columns(struct ck *c, size_t n_cols, size_t n, size_t stride, en
         if (is_float)
             memcpy(x + i * stride, row, n * 4);
         else
-            c->ref_table->act_quantize(x + i * stride, row, n);
+            c->ref_table->act_quantize(x + i * stride, row, n, hk_act_stretch(c->qtype));
     }
     return x;
 }
@@ -337,21 +337,23 @@ static void check_act_quantize(struct ck *c)
     for (int k = 0; k < 14 * CK_DATA_COUNT; k++) {
         static const size_t blocks[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 28, 30, 32, 33};
         enum ck_data data = (enum ck_data)(k % CK_DATA_COUNT);
-        size_t n = 32 * blocks[k / CK_DATA_COUNT], scales = (n + 255) / 256;
+        size_t n = 32 * blocks[k / CK_DATA_COUNT];
+        size_t stretch = n % HK_STRETCH == 0 && k / CK_DATA_COUNT % 2 ? HK_STRETCH : HK_STRETCH_B32;
         c->place = k & 1;
-        ck_case(c, "n=%zu, %s data", n, ck_data_name(data));
+        ck_case(c, "n=%zu, stretch=%zu, %s data", n, stretch, ck_data_name(data));
         float *x = ck_floats(c, n, data);
         if (data == CK_RANDOM) /* ties: multiples of half a step */
             for (size_t i = 0; i < n; i++)
-                x[i] = i % 256 == 3 ? 127.0f : rintf(x[i] * 250) * 0.5f;
-        uint8_t *a = ck_buffer(c, hk_act_row_bytes(n), 64),
-                *b = ck_buffer(c, hk_act_row_bytes(n), 64);
-        AS(hk_act_quantize_fn, c->ref)(a, x, n);
-        AS(hk_act_quantize_fn, c->fn)(b, x, n);
+                x[i] = i % stretch == 3 ? 127.0f : rintf(x[i] * 250) * 0.5f;
+        uint8_t *a = ck_buffer(c, hk_act_row_bytes(n, stretch), 64),
+                *b = ck_buffer(c, hk_act_row_bytes(n, stretch), 64);
+        AS(hk_act_quantize_fn, c->ref)(a, x, n, stretch);
+        AS(hk_act_quantize_fn, c->fn)(b, x, n, stretch);
         ck_same_bytes(c, "q", a, b, n);
         ck_same_floats(c, "scale", (const float *)(a + hk_act_scale_off(n)),
-                       (const float *)(b + hk_act_scale_off(n)), scales, NULL);
-        ck_same_bytes(c, "sum", a + hk_act_sum_off(n), b + hk_act_sum_off(n), n / 16 * 2);
+                       (const float *)(b + hk_act_scale_off(n)), n / stretch, NULL);
+        ck_same_bytes(c, "sum", a + hk_act_sum_off(n, stretch), b + hk_act_sum_off(n, stretch),
+                      n / 16 * 2);
         ck_guards(c);
     }
     c->place = 0;
@@ -360,8 +362,9 @@ static void check_act_quantize(struct ck *c)
 static void bench_act_quantize(struct ck *c)
 {
     float *x = ck_floats(c, BENCH_N, CK_RANDOM);
-    void *row = ck_buffer(c, hk_act_row_bytes(BENCH_N), 64);
-    CK_BENCH(c, "n=2048", BENCH_N * 5.0, BENCH_N, AS(hk_act_quantize_fn, c->fn)(row, x, BENCH_N));
+    void *row = ck_buffer(c, hk_act_row_bytes(BENCH_N, HK_STRETCH_B32), 64);
+    CK_BENCH(c, "n=2048, stretch=32", BENCH_N * 5.0, BENCH_N,
+             AS(hk_act_quantize_fn, c->fn)(row, x, BENCH_N, HK_STRETCH_B32));
 }
 
 const struct ck_type ck_hk_act_quantize_fn = {check_act_quantize, bench_act_quantize};

@@ -124,7 +124,7 @@ static hk_tile_fn *tile_of(const struct hk_table *t, int family)
 }
 
 struct matmul {
-    size_t type, n, row_bytes, x_stride;
+    size_t type, n, row_bytes, stretch, x_stride;
     const struct hk_qtype_info *info;
     uint8_t *w;    /* MAX_ROWS rows at an odd address */
     uint8_t *x;    /* MAX_COLS activation rows */
@@ -146,15 +146,16 @@ static void matmul_make(struct matmul *m, size_t type, size_t n, uint64_t *seed)
     m->n = n;
     m->info = &hk_qtype_info[type];
     m->row_bytes = n / m->info->block_elements * m->info->block_bytes;
-    m->x_stride = hk_act_row_bytes(n);
+    m->stretch = hk_act_stretch(m->info);
+    m->x_stride = hk_act_row_bytes(n, m->stretch);
     m->w = (uint8_t *)malloc(MAX_ROWS * m->row_bytes + 1) + 1;
     make_blocks(m->w, MAX_ROWS * m->row_bytes, type, seed);
     m->x = aligned(MAX_COLS * m->x_stride);
     float *x = malloc(n * sizeof(float));
     for (size_t c = 0; c < MAX_COLS; c++) {
         for (size_t i = 0; i < n; i++)
-            x[i] = test_rand_float(seed) * (1 + (float)(i / 256));
-        tables[0].act_quantize(m->x + c * m->x_stride, x, n);
+            x[i] = test_rand_float(seed) * (1 + (float)(i / m->stretch));
+        tables[0].act_quantize(m->x + c * m->x_stride, x, n, m->stretch);
     }
     free(x);
     m->y = malloc(MAX_ROWS * MAX_COLS * sizeof(float));
@@ -194,7 +195,7 @@ static void stream_is_near_the_exact_sum(void **state)
                 tables[0].quant[type].unpack(w, m.w + r * m.row_bytes, n);
                 for (size_t k = 0; k < n; k++) {
                     double term =
-                        (double)w[k] * (double)scale[k / 256] * (double)((int8_t *)m.x)[k];
+                        (double)w[k] * (double)scale[k / m.stretch] * (double)((int8_t *)m.x)[k];
                     sum += term;
                     size += fabs(term);
                 }
@@ -282,7 +283,7 @@ static void the_largest_products_are_exact(void **state)
                 float x[768];
                 for (size_t k = 0; k < 768; k++)
                     x[k] = c % 3 == 0 ? 1.0f : c % 3 == 1 ? -1.0f : k / (c + 1) % 2 ? 1.0f : -1.0f;
-                tables[0].act_quantize(m.x + c * m.x_stride, x, 768);
+                tables[0].act_quantize(m.x + c * m.x_stride, x, 768, m.stretch);
             }
             for (size_t t = 0; t < n_tables; t++)
                 check_level(&tables[t], &m, 17, MAX_COLS - 4);
@@ -318,23 +319,25 @@ static const struct act_case act_cases[] = {
 static void activation_edges_follow_the_contract(void **state)
 {
     (void)state;
-    size_t n = 256 + 32;
-    uint8_t *row = aligned(hk_act_row_bytes(n));
+    static const size_t stretches[2] = {HK_STRETCH_B32, HK_STRETCH};
+    size_t n = 512;
+    uint8_t *row = aligned(hk_act_row_bytes(n, HK_STRETCH_B32));
     for (size_t t = 0; t < n_tables; t++) {
         for (size_t i = 0; i < HB_COUNT(act_cases); i++) {
             const struct act_case *a = &act_cases[i];
-            float x[256 + 32];
+            size_t stretch = stretches[i % 2], first = 256 + (i % 3) * 64 / stretch * stretch;
+            float x[512];
             for (size_t k = 0; k < n; k++)
-                x[k] = k < 256 ? (float)k - 128 : a->rest;
-            x[256] = a->first;
-            tables[t].act_quantize(row, x, n);
+                x[k] = k < first ? (float)k - 128 : a->rest;
+            x[first] = a->first;
+            tables[t].act_quantize(row, x, n, stretch);
             const int8_t *q = (const int8_t *)row;
-            const int16_t *sum = (const int16_t *)(row + hk_act_sum_off(n));
-            assert_same_float(((const float *)(row + hk_act_scale_off(n)))[1], a->scale, a->name,
-                              tables[t].level, i);
+            const int16_t *sum = (const int16_t *)(row + hk_act_sum_off(n, stretch));
+            assert_same_float(((const float *)(row + hk_act_scale_off(n)))[first / stretch],
+                              a->scale, a->name, tables[t].level, i);
             assert_int_equal(q[0], -127);
-            assert_int_equal(q[256], a->q_first);
-            for (size_t k = 257; k < n; k++)
+            assert_int_equal(q[first], a->q_first);
+            for (size_t k = first + 1; k < first + stretch; k++)
                 assert_int_equal(q[k], a->q_rest);
             for (size_t j = 0; j < n / 16; j++) {
                 int want = 0;
@@ -360,7 +363,7 @@ static void a_bad_activation_stretch_makes_every_output_nan(void **state)
         for (size_t k = 0; k < 512; k++)
             x[k] = k == 300 ? NAN : 1;
         for (size_t t = 0; t < n_tables; t++) {
-            tables[t].act_quantize(m.x, x, 512);
+            tables[t].act_quantize(m.x, x, 512, m.stretch);
             tables[t].quant[type].stream(m.y, m.w, m.row_bytes, 20, m.x, 512);
             for (size_t r = 0; r < 20; r++)
                 assert_true(isnan(m.y[r]));

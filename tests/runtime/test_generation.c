@@ -63,8 +63,8 @@ static void greedy_text_is_the_models(void **state)
     (void)state;
     struct result r;
     generate(NULL, (hearth_generation_config){.max_tokens = 20, .ignore_end = 1}, &r);
-    assert_string_equal(r.text, " was a little dark, and the house was a little dark, and the "
-                                "house was a little old");
+    assert_string_equal(r.text, " was a little out of the way, and the house was a little out of "
+                                "the way, and");
     assert_int_equal(r.n_tokens, 20);
     assert_int_equal(r.finish, HEARTH_FINISH_LENGTH);
 }
@@ -78,12 +78,12 @@ static void stop_strings_end_the_text_in_front_of_them(void **state)
         const char *want;
         hearth_finish finish;
     } cases[] = {
-        {{" house"}, 1, " was a little dark, and the", HEARTH_FINISH_STOP},
-        {{"ittle da"}, 1, " was a l", HEARTH_FINISH_STOP}, /* inside tokens */
-        {{"dark, but", "ark, and th"}, 2, " was a little d", HEARTH_FINISH_STOP},
+        {{" house"}, 1, " was a little out of the way, and the", HEARTH_FINISH_STOP},
+        {{"e way, a"}, 1, " was a little out of th", HEARTH_FINISH_STOP}, /* inside tokens */
+        {{"way, but", "ay, and th"}, 2, " was a little out of the w", HEARTH_FINISH_STOP},
         {{"wa"}, 1, " ", HEARTH_FINISH_STOP},
-        {{"little old m"}, 1, /* begun and never completed */
-         " was a little dark, and the house was a little dark, and the house was a little old",
+        {{"way, and a"}, 1, /* begun and never completed */
+         " was a little out of the way, and the house was a little out of the way, and",
          HEARTH_FINISH_LENGTH},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -83,7 +83,9 @@ static hearth_status matmul_plan_fn(struct ht_bind *b, struct ht_step *s, hearth
             HB_TRY(matmul_plan_weight(b, s, i, err));
     p->k = s->in[1]->dim[1];
     bool floats = p->w[0].info->family == HK_FAMILY_FLOAT;
-    int64_t columns = floats ? p->k : (int64_t)hk_act_row_bytes((size_t)p->k);
+    int64_t columns = p->k;
+    if (!floats)
+        columns = (int64_t)hk_act_row_bytes((size_t)p->k, hk_act_stretch(p->w[0].info));
     if (x->rank != 2 || x->type != (floats ? HK_F32 : HK_U8) || x->dim[1] != columns ||
         x->stride[1] != 1)
         return ht_bad_shape(s, "x does not have the weights' k", err);

@@ -123,9 +123,8 @@ HB_INLINE void b32_dot(struct b32_dots *to, size_t r, const __m256i *z, const st
 /* The float chain over the blocks of a stretch for 8 rows. */
 HB_INLINE __m256 b32_fold(__m256 acc, const struct b32_dots *dots,
                           const struct b32_stretch_scales *scales, const float *sums,
-                          size_t n_blocks, float a)
+                          size_t n_blocks, const float *a)
 {
-    __m256 p = _mm256_setzero_ps();
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
         const __m256i *v = dots->part[i];
@@ -137,12 +136,14 @@ HB_INLINE __m256 b32_fold(__m256 acc, const struct b32_dots *dots,
                 break;
             __m256i dot = h ? _mm256_permute2x128_si256(t0, t1, 0x31)
                             : _mm256_permute2x128_si256(t0, t1, 0x20);
-            p = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), b32_scales(scales->d[b]), p);
+            __m256 ab = _mm256_set1_ps(a[b]), d = _mm256_mul_ps(b32_scales(scales->d[b]), ab);
+            acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), d, acc);
             if (B32_HAS_MIN)
-                p = _mm256_fmadd_ps(_mm256_set1_ps(sums[b]), b32_scales(scales->m[b]), p);
+                acc = _mm256_fmadd_ps(_mm256_set1_ps(sums[b]),
+                                      _mm256_mul_ps(b32_scales(scales->m[b]), ab), acc);
         }
     }
-    return _mm256_fmadd_ps(p, _mm256_set1_ps(a), acc);
+    return acc;
 }
 
 /* What the rows of a group leave for the fold of a stretch. It is folded after the rows of the next
@@ -158,7 +159,7 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
 {
     const uint8_t *q = x;
     const float *scale = (const float *)(q + hk_act_scale_off(n));
-    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n));
+    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n, HK_STRETCH_B32));
     struct b32_pending pending[2];
     uint8_t spare[8 * B32_BYTES] = {0};
     memset(pending, 0, sizeof pending);
@@ -188,10 +189,10 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
                 hk256_prefetch(ahead + (s * 8 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
             if (s > 0) {
-                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, 8, scale[s - 1]);
+                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, 8, scale + 8 * (s - 1));
             } else if (r0 > 0) {
                 acc = b32_fold(acc, &from->dots, &from->scales, from->sum, last_blocks,
-                               scale[n_stretches - 1]);
+                               scale + 8 * (n_stretches - 1));
                 _mm256_storeu_ps(y + r0 - 8, acc);
                 acc = _mm256_setzero_ps();
             }
@@ -199,7 +200,7 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
     }
     const struct b32_pending *from = &pending[turn ^ 1];
     size_t r0 = (n_rows - 1) / 8 * 8;
-    acc = b32_fold(acc, &from->dots, &from->scales, from->sum, last_blocks, scale[n_stretches - 1]);
+    acc = b32_fold(acc, &from->dots, &from->scales, from->sum, last_blocks, scale + 8 * (n_stretches - 1));
     _mm256_maskstore_ps(y + r0, hk256_lanes_below(n_rows - r0), acc);
 }
 
@@ -213,7 +214,7 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
     struct b32_dots dots[16];
     struct b32_stretch_scales scales;
     uint8_t spare[8 * B32_BYTES] = {0};
-    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    size_t sum_off = hk_act_sum_off(n, HK_STRETCH_B32), scale_off = hk_act_scale_off(n);
     memset(&scales, 0, sizeof scales);
     for (size_t c = 0; c < n_cols; c++)
         memset(&dots[c], 0, sizeof dots[c]);
@@ -244,7 +245,7 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
             for (size_t c = 0; c < n_cols; c++) {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
                 acc[c] = b32_fold(acc[c], &dots[c], &scales, xs[c].sum, n_blocks,
-                                  ((const float *)(col + scale_off))[s]);
+                                  (const float *)(col + scale_off) + 8 * s);
             }
         }
         for (size_t c = 0; c < n_cols; c++)

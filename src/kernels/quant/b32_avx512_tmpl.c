@@ -115,12 +115,11 @@ HB_INLINE void b32_floats_of(struct b32_floats *to, const struct b32_stored *sto
 
 /* The float chain over the blocks of a stretch for 16 rows. */
 HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_dots *from, const struct b32_floats *f,
-                          const int16_t *sums, size_t n_blocks, float a)
+                          const int16_t *sums, size_t n_blocks, const float *a)
 {
     HB_ALIGNAS(64) float sum[8];
     if (B32_HAS_MIN)
         _mm256_store_ps(sum, _mm256_cvtepi32_ps(b32_sums(sums)));
-    __m512 p = _mm512_setzero_ps();
     HK_UNROLL(2)
     for (size_t h = 0; h < 2; h++) {
         __m512i t[4], dot[4];
@@ -134,12 +133,13 @@ HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_dots *from, const struct 
             size_t b = 4 * h + i;
             if (b >= n_blocks)
                 break;
-            p = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), f->d[b], p);
+            __m512 ab = _mm512_set1_ps(a[b]);
+            acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), _mm512_mul_ps(f->d[b], ab), acc);
             if (B32_HAS_MIN)
-                p = _mm512_fmadd_ps(_mm512_set1_ps(sum[b]), f->m[b], p);
+                acc = _mm512_fmadd_ps(_mm512_set1_ps(sum[b]), _mm512_mul_ps(f->m[b], ab), acc);
         }
     }
-    return _mm512_fmadd_ps(p, _mm512_set1_ps(a), acc);
+    return acc;
 }
 
 /* What the rows of a group leave for the fold of a stretch. It is folded after the rows of the next
@@ -150,7 +150,7 @@ struct b32_pending {
 };
 
 HB_INLINE __m512 b32_fold_pending(__m512 acc, const struct b32_pending *from, const int16_t *sums,
-                                  size_t n_blocks, float a)
+                                  size_t n_blocks, const float *a)
 {
     struct b32_floats f;
     b32_floats_of(&f, &from->stored);
@@ -162,7 +162,7 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
 {
     const uint8_t *q = x;
     const float *scale = (const float *)(q + hk_act_scale_off(n));
-    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n));
+    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n, HK_STRETCH_B32));
     struct b32_pending pending[2];
     uint8_t spare[8 * B32_BYTES] = {0};
     memset(pending, 0, sizeof pending);
@@ -189,10 +189,10 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
                 hk512_prefetch(ahead + (s * 16 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
             if (s > 0) {
-                acc = b32_fold_pending(acc, from, sum + 16 * (s - 1), 8, scale[s - 1]);
+                acc = b32_fold_pending(acc, from, sum + 16 * (s - 1), 8, scale + 8 * (s - 1));
             } else if (r0 > 0) {
                 acc = b32_fold_pending(acc, from, sum + 16 * (n_stretches - 1), last_blocks,
-                                       scale[n_stretches - 1]);
+                                       scale + 8 * (n_stretches - 1));
                 _mm512_storeu_ps(y + r0 - 16, acc);
                 acc = _mm512_setzero_ps();
             }
@@ -200,7 +200,7 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
     }
     size_t r0 = (n_rows - 1) / 16 * 16;
     acc = b32_fold_pending(acc, &pending[turn ^ 1], sum + 16 * (n_stretches - 1), last_blocks,
-                           scale[n_stretches - 1]);
+                           scale + 8 * (n_stretches - 1));
     _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << (n_rows - r0)) - 1), acc);
 }
 
@@ -217,7 +217,7 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
     struct b32_stored stored;
     struct b32_floats floats;
     uint8_t spare[8 * B32_BYTES] = {0};
-    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    size_t sum_off = hk_act_sum_off(n, HK_STRETCH_B32), scale_off = hk_act_scale_off(n);
     memset(&stored, 0, sizeof stored);
     for (size_t c = 0; c < n_cols; c++)
         memset(&dots[c], 0, sizeof dots[c]);
@@ -249,7 +249,7 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
                 acc[c] =
                     b32_fold(acc[c], &dots[c], &floats, (const int16_t *)(col + sum_off) + 16 * s,
-                             n_blocks, ((const float *)(col + scale_off))[s]);
+                             n_blocks, (const float *)(col + scale_off) + 8 * s);
             }
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
@@ -335,8 +335,8 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
             b32_pack_stretch(u, d, m, rows + b * B32_BYTES, row_bytes, n_group, n_blocks,
                              rows + 16 * (row_bytes + b * B32_BYTES), 8 * B32_BYTES);
             hk_tile_b32_stretch__avx512(acc, u, d, m, n_blocks,
-                                        hk512_cols_at(x, x_stride, n, b / 8), n_cols, B32_OFFSET,
-                                        B32_HAS_MIN);
+                                        hk512_cols_at(x, x_stride, n, b / 8, HK_STRETCH_B32),
+                                        n_cols, B32_OFFSET, B32_HAS_MIN);
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
     }

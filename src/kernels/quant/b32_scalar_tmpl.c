@@ -31,10 +31,10 @@ void HK_BODY(stream, scalar)(float *restrict y, const void *restrict w, size_t r
 {
     const int8_t *q = x;
     const float *scale = (const float *)((const uint8_t *)x + hk_act_scale_off(n));
-    const int16_t *sum = (const int16_t *)((const uint8_t *)x + hk_act_sum_off(n));
+    const int16_t *sum = (const int16_t *)((const uint8_t *)x + hk_act_sum_off(n, HK_STRETCH_B32));
     for (size_t r = 0; r < n_rows; r++) {
         const uint8_t *row = (const uint8_t *)w + r * row_bytes;
-        float acc = 0, p = 0;
+        float acc = 0;
         for (size_t b = 0; b < n / 32; b++) {
             uint8_t u[32];
             float d, m = 0;
@@ -42,13 +42,9 @@ void HK_BODY(stream, scalar)(float *restrict y, const void *restrict w, size_t r
             int32_t dot = 0;
             for (size_t i = 0; i < 32; i++)
                 dot += (u[i] - B32_OFFSET) * q[32 * b + i];
-            p = hk_fma((float)dot, d, p);
+            acc = hk_fma((float)dot, d * scale[b], acc);
             if (B32_HAS_MIN)
-                p = hk_fma((float)(sum[2 * b] + sum[2 * b + 1]), m, p);
-            if (b % 8 == 7 || b + 1 == n / 32) {
-                acc = hk_fma(p, scale[b / 8], acc);
-                p = 0;
-            }
+                acc = hk_fma((float)(sum[2 * b] + sum[2 * b + 1]), m * scale[b], acc);
         }
         y[r] = acc;
     }

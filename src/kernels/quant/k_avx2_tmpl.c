@@ -95,7 +95,7 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
 {
     const int8_t *q = x;
     const float *scale = (const float *)((const uint8_t *)x + hk_act_scale_off(n));
-    const int16_t *sum = (const int16_t *)((const uint8_t *)x + hk_act_sum_off(n));
+    const int16_t *sum = (const int16_t *)((const uint8_t *)x + hk_act_sum_off(n, HK_STRETCH));
     __m256i isum[8];
     __m128i imin[8];
     struct k_halves h;
@@ -136,7 +136,7 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
     __m256i isum[16][8], sums[16];
     __m128i imin[16][8];
     struct k_halves h;
-    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    size_t sum_off = hk_act_sum_off(n, HK_STRETCH), scale_off = hk_act_scale_off(n);
     memset(isum, 0, sizeof isum);
     memset(imin, 0, sizeof imin);
     memset(&h, 0, sizeof h);

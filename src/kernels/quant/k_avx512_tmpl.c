@@ -170,7 +170,7 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
 {
     const uint8_t *q = x;
     const float *scale = (const float *)(q + hk_act_scale_off(n));
-    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n));
+    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n, HK_STRETCH));
     struct k_pending pending[2];
     memset(pending, 0, sizeof pending);
     __m512 acc = _mm512_setzero_ps();
@@ -222,7 +222,7 @@ static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, 
     HB_ALIGNAS(64) __m512i isum[FEW_DIRECT][16];
     HB_ALIGNAS(64) __m128i imin[FEW_DIRECT][16];
     HB_ALIGNAS(64) k_stored stored[16];
-    size_t sum_off = hk_act_sum_off(n), scale_off = hk_act_scale_off(n);
+    size_t sum_off = hk_act_sum_off(n, HK_STRETCH), scale_off = hk_act_scale_off(n);
     memset(stored, 0, sizeof stored);
     for (size_t c = 0; c < n_cols; c++) {
         memset(isum[c], 0, sizeof isum[c]);
@@ -353,7 +353,7 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
         for (size_t b = 0; b < n / 256; b++) {
             k_pack_stretch(u, sc, mn, d, dmin, rows + b * K_BYTES, row_bytes, n_group,
                            rows + 16 * (row_bytes + b * K_BYTES), K_BYTES);
-            struct hk512_cols xs = hk512_cols_at(x, x_stride, n, b);
+            struct hk512_cols xs = hk512_cols_at(x, x_stride, n, b, HK_STRETCH);
             if (HK_SUB == 32)
                 hk_tile_k32_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET,
                                             K_HAS_MIN);

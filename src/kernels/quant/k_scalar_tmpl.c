@@ -34,7 +34,7 @@ void HK_BODY(stream, scalar)(float *restrict y, const void *restrict w, size_t r
 {
     const int8_t *qs = x;
     const float *scale = (const float *)((const uint8_t *)x + hk_act_scale_off(n));
-    const int16_t *sums = (const int16_t *)((const uint8_t *)x + hk_act_sum_off(n));
+    const int16_t *sums = (const int16_t *)((const uint8_t *)x + hk_act_sum_off(n, HK_STRETCH));
     for (size_t r = 0; r < n_rows; r++) {
         const uint8_t *row = (const uint8_t *)w + r * row_bytes;
         float acc = 0;
