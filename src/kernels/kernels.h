@@ -232,6 +232,15 @@ typedef void hk_rope_fn(float *restrict x, const float *restrict cs, size_t n);
 typedef void hk_gemm_fn(float *restrict y, size_t ldy, const float *restrict a, size_t lda,
                         const float *restrict b, size_t ldb, size_t m, size_t n, size_t k,
                         bool add);
+/* y[i][j] = sum over k of a[i][k] * b[k][j] for 32 columns of a tile int8 [k4][32][4], exact; a has rows of
+ * 4 * k4 bytes or more. */
+#define HK_I8_COLS 32
+typedef void hk_gemm_i8_fn(int32_t *restrict y, size_t ldy, const uint8_t *restrict a, size_t lda,
+                           const int8_t *restrict tile, size_t m, size_t k4);
+/* ONNX DynamicQuantizeLinear: scale = (max - min) / 255 with 0 in the range (1 if all are 0), zero point and
+ * values rounded to even and clamped. NaN becomes 0. y may be NULL. */
+typedef void hk_dynamic_quantize_fn(uint8_t *restrict y, float *restrict scale, uint8_t *restrict zero,
+                                    const float *restrict x, size_t n);
 typedef void hk_narrow_fn(uint16_t *restrict y, const float *restrict x, size_t n);
 typedef uint32_t hk_max_abs_fn(const float *x, size_t n);
 

@@ -29,6 +29,7 @@ const struct hk_table hk_table_avx2 = {
 #undef HK_QTYPE
         },
     .gemm_f32 = hk_gemm_f32__avx2,
+    .gemm_i8 = hk_gemm_i8__avx2,
     .rmsnorm_f32 = hk_rmsnorm_f32__avx2,
     .layernorm_f32 = hk_layernorm_f32__avx2,
     .softmax_f32 = hk_softmax_f32__avx2,

@@ -126,6 +126,8 @@ void ck_report(struct ck *c, const char *shape, double ns[CK_TIMES], double byte
     X(hk_unary_fn)                                                                                 \
     X(hk_scale_fn)                                                                                 \
     X(hk_gemm_fn)                                                                                  \
+    X(hk_gemm_i8_fn)                                                                               \
+    X(hk_dynamic_quantize_fn)                                                                      \
     X(hk_binary_fn)                                                                                \
     X(hk_rope_fn)                                                                                  \
     X(hk_narrow_fn)                                                                                \

@@ -200,6 +200,64 @@ static void bench_gemm(struct ck *c)
 
 const struct ck_type ck_hk_gemm_fn = {check_gemm, bench_gemm};
 
+/* ---- int8: tiles of codes, and quantisation by range ---- */
+
+static void case_gemm_i8(struct ck *c, size_t n, enum ck_data data)
+{
+    size_t k4 = n % 40, rows = n % 27, lda = 4 * k4 + n % 2;
+    uint8_t *a = ck_buffer(c, rows * lda, 1);
+    int8_t *tile = ck_buffer(c, k4 * 128, 1);
+    for (size_t i = 0; i < rows * lda; i++)
+        a[i] = data == CK_LARGEST ? 255 : (uint8_t)ck_rand(c);
+    for (size_t i = 0; i < k4 * 128; i++)
+        tile[i] = (int8_t)(data == CK_LARGEST ? -128 : (int)(ck_rand(c) & 255) - 128);
+    int32_t *y = ck_buffer(c, rows * 33 * 4, 4), *z = ck_buffer(c, rows * 33 * 4, 4);
+    AS(hk_gemm_i8_fn, c->ref)(y, 33, a, lda, tile, rows, k4);
+    AS(hk_gemm_i8_fn, c->fn)(z, 33, a, lda, tile, rows, k4);
+    ck_same_bytes(c, "y", y, z, rows * 33 * 4);
+}
+
+static void check_gemm_i8(struct ck *c)
+{
+    ck_each_length(c, case_gemm_i8);
+}
+
+static void bench_gemm_i8(struct ck *c)
+{
+    uint8_t *a = ck_buffer(c, 48 * 384, 64);
+    int8_t *tile = ck_buffer(c, 96 * 128, 64);
+    int32_t *y = ck_buffer(c, 48 * 32 * 4, 64);
+    CK_BENCH(c, "48x32x384", 96 * 128.0, 48 * 384 * 64.0,
+             AS(hk_gemm_i8_fn, c->fn)(y, 32, a, 384, tile, 48, 96));
+}
+
+const struct ck_type ck_hk_gemm_i8_fn = {check_gemm_i8, bench_gemm_i8};
+
+static void case_dynamic_quantize(struct ck *c, size_t n, enum ck_data data)
+{
+    float *x = ck_floats(c, n, data), *sa = output(c, 1), *sb = output(c, 1);
+    uint8_t *a = ck_buffer(c, n + 1, 1), *b = ck_buffer(c, n + 1, 1);
+    AS(hk_dynamic_quantize_fn, c->ref)(a + 1, sa, a, x, n);
+    AS(hk_dynamic_quantize_fn, c->fn)(b + 1, sb, b, x, n);
+    ck_same_bytes(c, "zero and codes", a, b, n + 1);
+    ck_same_floats(c, "scale", sa, sb, 1, NULL);
+}
+
+static void check_dynamic_quantize(struct ck *c)
+{
+    ck_each_length(c, case_dynamic_quantize);
+}
+
+static void bench_dynamic_quantize(struct ck *c)
+{
+    float *x = ck_floats(c, BENCH_N, CK_RANDOM), scale;
+    uint8_t *y = ck_buffer(c, BENCH_N, 64), zero;
+    CK_BENCH(c, "n=4096", BENCH_N * 5.0, BENCH_N,
+             AS(hk_dynamic_quantize_fn, c->fn)(y, &scale, &zero, x, BENCH_N));
+}
+
+const struct ck_type ck_hk_dynamic_quantize_fn = {check_dynamic_quantize, bench_dynamic_quantize};
+
 /* ---- rope, narrowing, largest magnitude ---- */
 
 static void case_rope(struct ck *c, size_t n, enum ck_data data)
