@@ -197,7 +197,52 @@ struct ht_norm_stats {
     float eps;
     int64_t groups;
 };
-/* int_gemm: (a, b, [a zero], [b zero]) of 8-bit integers -> i32 */
+/* quantize: (x, scale, [zero]); dequantize likewise. type counts where there is no zero point. */
+struct ht_quantize {
+    int64_t axis, block;
+    uint8_t type;
+};
+/* windows over space: conv (x, w, [bias]), conv_int, conv_transpose, pool */
+enum ht_auto_pad { HT_PAD_EXPLICIT, HT_PAD_SAME_UPPER, HT_PAD_SAME_LOWER, HT_PAD_VALID };
+enum ht_pool_kind { HT_POOL_MAX, HT_POOL_MEAN, HT_POOL_LP };
+struct ht_window {
+    uint8_t auto_pad, pool;
+    bool ceil, count_pad, columns; /* columns: positions count column by column */
+    int64_t group, lp;
+    int n_kernel, n_strides, n_dilations, n_pads, n_output_padding, n_output_shape;
+    int64_t kernel[HT_MAX_RANK], strides[HT_MAX_RANK], dilations[HT_MAX_RANK];
+    int64_t pads[2 * HT_MAX_RANK], output_padding[HT_MAX_RANK], output_shape[HT_MAX_RANK];
+};
+struct ht_cumsum {
+    bool exclusive, reverse;
+};
+struct ht_topk {
+    int64_t axis;
+    bool largest;
+};
+struct ht_compress {
+    int64_t axis;
+    bool flat;
+};
+struct ht_eye {
+    int64_t k;
+    bool has_type;
+    uint8_t type;
+};
+struct ht_reverse {
+    int64_t batch_axis, time_axis;
+};
+struct ht_depth_space {
+    int64_t block;
+    bool to_depth, crd; /* crd: channels of a block lie together */
+};
+enum ht_nll_reduce { HT_NLL_NONE, HT_NLL_SUM, HT_NLL_MEAN };
+struct ht_nll {
+    bool has_ignore;
+    uint8_t reduce;
+    int64_t ignore;
+};
+/* pack_i8: (b); int_gemm: (a, b, a zero or none, b zero or none, packed b) -> i32 */
 
 /* ---- emitting with less writing; every helper adds nodes to g ---- */
 

@@ -49,6 +49,7 @@ hearth_status ht_bind_storage(struct ht_bind *b, size_t bytes, uint32_t *index,
     if (p->n_storages == b->cap_storages)
         return hb_fail(err, HEARTH_E_INTERNAL, "planner: more storages than values");
     struct ht_storage *s = &p->storages[p->n_storages];
+    *s = (struct ht_storage){0};
     if (!hb_align_size(bytes, PLANNER_ALIGN, &s->bytes))
         return hb_fail(err, HEARTH_E_MEMORY, "planner: a tensor of %zu bytes", bytes);
     s->first = s->last = b->step;

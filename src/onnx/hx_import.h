@@ -79,6 +79,9 @@ hearth_status hx_const(struct hx_import *im, enum hk_qtype type, int rank, const
 hearth_status hx_tensor_value(struct hx_import *im, const struct hx_tensor *t, bool copy_unaligned,
                               ht_id *out);
 hearth_status hx_storage_type(struct hx_import *im, int64_t type, enum hk_qtype *out);
+/* Matmul of 8-bit integers with its packing; zeros may be HT_NONE. */
+hearth_status hx_int_gemm(struct hx_import *im, ht_id a, ht_id b, ht_id a_zero, ht_id b_zero,
+                          ht_id *out);
 /* The body of control flow in an attribute, as a graph. */
 hearth_status hx_body(struct hx_import *im, const struct hx_node *node, const char *attr,
                       const struct ht_graph **out);

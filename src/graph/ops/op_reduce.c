@@ -37,7 +37,9 @@ static hearth_status reduce_axes(struct ht_bind *b, struct ht_step *s, uint32_t 
         HB_TRY(ht_axis(s, &axes[i], x->rank, err));
         *set |= 1u << axes[i];
     }
-    if (n == 0 && !p->noop)
+    if (s->op == &ht_op_reduce_space)
+        *set = ((1u << x->rank) - 1) & ~3u;
+    else if (n == 0 && !p->noop)
         *set = (1u << x->rank) - 1;
     return HEARTH_OK;
 }
@@ -219,3 +221,5 @@ static hearth_status reduce_run(const struct ht_step *s, const struct ht_run *ru
 
 const struct ht_op ht_op_reduce = {"reduce", sizeof(struct ht_reduce), reduce_plan, reduce_units,
                                    reduce_run, 0, 0};
+const struct ht_op ht_op_reduce_space = {"reduce_space", sizeof(struct ht_reduce), reduce_plan,
+                                         reduce_units, reduce_run, 0, 0};

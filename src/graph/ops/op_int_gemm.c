@@ -1,0 +1,243 @@
+/* int_gemm: matmul of 8-bit integers into int32, and pack_i8, which lays the right side out for it.
+ *
+ * All combinations of signs become uint8 times int8: with a' = a + 128 where a is signed and
+ * b' = b - 128 where b is unsigned, and zero points moved alike,
+ *     sum (a - za)(b - zb) = sum a'b' - za' sum b' - zb' sum a' + k za' zb'       exactly.
+ * The packed side of each matrix: tiles of 32 columns, each [k/4][32][4] codes and 32 sums of
+ * columns. Packing a constant is folded when a plan is made. */
+#include "graph/ht_ops.h"
+#include "graph/ht_strip.h"
+#include <string.h>
+
+#define INT_GEMM_ROWS 48
+
+static int64_t pack_k4(int64_t k)
+{
+    return (k + 3) / 4;
+}
+
+static int64_t pack_tile_bytes(int64_t k)
+{
+    return pack_k4(k) * 4 * HK_I8_COLS + HK_I8_COLS * (int64_t)sizeof(int32_t);
+}
+
+static void pack_shape(const struct ht_tensor *b, int64_t *batches, int64_t *k, int64_t *n)
+{
+    int r = b->rank;
+    *k = r == 1 ? b->dim[0] : b->dim[r - 2];
+    *n = r == 1 ? 1 : b->dim[r - 1];
+    *batches = 1;
+    for (int d = 0; d + 2 < r; d++)
+        *batches *= b->dim[d];
+}
+
+static hearth_status pack_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    const struct ht_tensor *x = s->in[0];
+    int64_t dim[3], k, n;
+    if ((x->type != HK_I8 && x->type != HK_U8) || x->rank < 1)
+        return ht_bad_shape(s, "wants a matrix of 8-bit integers", err);
+    HB_TRY(ht_dense(b, s, 0, err));
+    pack_shape(s->in[0], &dim[0], &k, &n);
+    dim[1] = (n + HK_I8_COLS - 1) / HK_I8_COLS;
+    dim[2] = pack_tile_bytes(k);
+    return ht_out(b, s, 0, HK_U8, 3, dim, -1, err);
+}
+
+static int64_t pack_units(const struct ht_step *s, const struct ht_run *run)
+{
+    int64_t n = s->out[0]->dim[0] * s->out[0]->dim[1];
+    (void)run;
+    return n > HT_MAX_UNITS ? HT_MAX_UNITS : n;
+}
+
+static void pack_tile(uint8_t *to, const uint8_t *from, int64_t k, int64_t n, int64_t cols,
+                      uint8_t flip)
+{
+    int32_t sums[HK_I8_COLS] = {0};
+    int64_t codes = pack_k4(k) * 4 * HK_I8_COLS;
+    memset(to, 0, (size_t)codes);
+    for (int64_t p = 0; p < k; p++)
+        for (int64_t j = 0; j < cols; j++) {
+            int8_t v = (int8_t)(from[p * n + j] ^ flip);
+            to[(p / 4 * HK_I8_COLS + j) * 4 + p % 4] = (uint8_t)v;
+            sums[j] += v;
+        }
+    memcpy(to + codes, sums, sizeof sums);
+}
+
+static hearth_status pack_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
+                              int64_t begin, int64_t end, hearth_error *err)
+{
+    const struct ht_tensor *x = s->in[0], *y = s->out[0];
+    int64_t batches, k, n, all = y->dim[0] * y->dim[1], units = pack_units(s, run);
+    int64_t per = (all + units - 1) / (units ? units : 1);
+    (void)scratch, (void)err;
+    pack_shape(x, &batches, &k, &n);
+    for (int64_t i = begin * per; i < end * per && i < all; i++) {
+        int64_t batch = i / y->dim[1], col = i % y->dim[1] * HK_I8_COLS;
+        int64_t cols = n - col < HK_I8_COLS ? n - col : HK_I8_COLS;
+        pack_tile(y->data + i * y->dim[2], x->data + batch * k * n + col, k, n, cols,
+                  x->type == HK_U8 ? 0x80 : 0);
+    }
+    return HEARTH_OK;
+}
+
+const struct ht_op ht_op_pack_i8 = {"pack_i8", sizeof(struct ht_no_params), pack_plan, pack_units,
+                                    pack_run, 0, 0};
+
+/* ---- the matmul: (a, b, a zero, b zero, packed b) ---- */
+
+struct int_gemm_plan {
+    int64_t m, n, k, batches, tiles, blocks;
+    int64_t a_zeros, b_zeros; /* 1, m, n */
+    struct ht_walk walk;
+};
+
+static hearth_status int_gemm_zeros(const struct ht_step *s, const struct ht_tensor *z,
+                                    unsigned type, int64_t n, int64_t *count, hearth_error *err)
+{
+    *count = 1;
+    if (!z)
+        return HEARTH_OK;
+    *count = ht_elements(z);
+    if (z->type != type || (*count != 1 && *count != n) || !ht_is_dense(z))
+        return ht_bad_shape(s, "zero points want the type of their side, one or as many as rows (left) "
+                            "or columns (right)", err);
+    return HEARTH_OK;
+}
+
+static hearth_status int_gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    const struct ht_tensor *w = s->in[1];
+    int64_t dim[2 * HT_MAX_RANK], w_batches;
+    int rank = 0;
+    for (uint32_t i = 0; i < 2; i++)
+        if ((s->in[i]->type != HK_I8 && s->in[i]->type != HK_U8) || s->in[i]->rank < 1)
+            return ht_bad_shape(s, "wants matrices of 8-bit integers", err);
+    HB_TRY(ht_dense(b, s, 0, err));
+    const struct ht_tensor *a = s->in[0];
+    HB_TRY(ht_step_private(b, s, sizeof(struct int_gemm_plan), err));
+    struct int_gemm_plan *g = s->plan;
+    pack_shape(w, &w_batches, &g->k, &g->n);
+    g->m = a->rank == 1 ? 1 : a->dim[a->rank - 2];
+    if (a->dim[a->rank - 1] != g->k)
+        return hb_fail(err, HEARTH_E_MISMATCH, "%s (int_gemm): inner dimensions %lld and %lld differ",
+                       s->name, (long long)a->dim[a->rank - 1], (long long)g->k);
+    if (g->k > 1 << 16)
+        return ht_bad_shape(s, "an inner dimension above 65536 could overflow int32", err);
+    /* batches as tensors of one element each, in units of whole matrices */
+    struct ht_tensor ab = *a, wb = *w;
+    ab.rank = (uint8_t)(a->rank > 2 ? a->rank - 2 : 0);
+    wb.rank = (uint8_t)(w->rank > 2 ? w->rank - 2 : 0);
+    if (!ht_broadcast(&rank, dim, &ab) || !ht_broadcast(&rank, dim, &wb))
+        return ht_bad_shape(s, "batch dimensions cannot be broadcast", err);
+    for (int d = 0; d < ab.rank; d++)
+        ab.stride[d] = g->m > 0 && g->k > 0 ? a->stride[d] / (g->m * g->k) : 0;
+    int64_t step = 1;
+    for (int d = wb.rank - 1; d >= 0; d--) {
+        wb.stride[d] = step;
+        step *= wb.dim[d];
+    }
+    const struct ht_tensor *both[2] = {&ab, &wb};
+    ht_walk_make(&g->walk, rank, dim, both, 2);
+    g->batches = g->walk.rows * g->walk.row_length;
+    if (w_batches == 1) { /* one weight: batches are more rows */
+        g->m *= g->batches;
+        g->batches = 1;
+        ht_walk_make(&g->walk, 0, dim, both, 2);
+    }
+    if (a->rank > 1)
+        dim[rank++] = a->dim[a->rank - 2];
+    if (w->rank > 1)
+        dim[rank++] = g->n;
+    HB_TRY(int_gemm_zeros(s, s->in[2], a->type, a->rank > 1 ? a->dim[a->rank - 2] : 1, &g->a_zeros, err));
+    HB_TRY(int_gemm_zeros(s, s->in[3], w->type, g->n, &g->b_zeros, err));
+    g->tiles = (g->n + HK_I8_COLS - 1) / HK_I8_COLS;
+    g->blocks = (g->m + INT_GEMM_ROWS - 1) / INT_GEMM_ROWS;
+    if (g->batches * g->tiles * g->blocks > HT_MAX_UNITS)
+        return ht_bad_shape(s, "more than 65535 units of work", err);
+    ht_want_scratch(b, (size_t)(pack_k4(g->k) * 4 * INT_GEMM_ROWS) +
+                           INT_GEMM_ROWS * (HK_I8_COLS + 1) * sizeof(int32_t));
+    return ht_out(b, s, 0, HK_I32, rank, dim, -1, err);
+}
+
+static int64_t int_gemm_units(const struct ht_step *s, const struct ht_run *run)
+{
+    const struct int_gemm_plan *g = s->plan;
+    (void)run;
+    return g->batches * g->tiles * g->blocks;
+}
+
+/* Rows as uint8 with a multiple of four columns, and their sums. */
+static void int_gemm_rows(uint8_t *to, int32_t *sums, const uint8_t *a, int64_t rows, int64_t k,
+                          uint8_t flip, bool want_sums)
+{
+    int64_t ld = pack_k4(k) * 4;
+    for (int64_t i = 0; i < rows; i++) {
+        uint8_t *row = to + i * ld;
+        int32_t sum = 0;
+        if (flip)
+            for (int64_t p = 0; p < k; p++)
+                row[p] = a[i * k + p] ^ flip;
+        else
+            memcpy(row, a + i * k, (size_t)k);
+        memset(row + k, 0, (size_t)(ld - k));
+        for (int64_t p = 0; p < k && want_sums; p++)
+            sum += row[p];
+        sums[i] = sum;
+    }
+}
+
+static int32_t int_gemm_zero(const struct ht_tensor *z, int64_t count, int64_t i, int32_t shift)
+{
+    if (!z)
+        return shift;
+    uint8_t v = z->data[count == 1 ? 0 : i];
+    return (z->type == HK_I8 ? (int8_t)v : v) + shift;
+}
+
+static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
+                                  int64_t begin, int64_t end, hearth_error *err)
+{
+    const struct int_gemm_plan *g = s->plan;
+    const struct ht_tensor *a = s->in[0], *w = s->in[1], *packed = s->in[4];
+    int64_t ld = pack_k4(g->k) * 4, w_tiles = packed->dim[1];
+    uint8_t *rows = scratch;
+    int32_t *sums = (int32_t *)(void *)(rows + ld * INT_GEMM_ROWS), *block = sums + INT_GEMM_ROWS;
+    int32_t a_shift = a->type == HK_I8 ? 128 : 0, b_shift = w->type == HK_U8 ? -128 : 0;
+    int64_t packed_rows = -1;
+    (void)err;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t tile = u % g->tiles, at = u / g->tiles, row = at % g->blocks * INT_GEMM_ROWS;
+        int64_t batch = at / g->blocks, n_rows = g->m - row < INT_GEMM_ROWS ? g->m - row : INT_GEMM_ROWS;
+        int64_t col = tile * HK_I8_COLS, cols = g->n - col < HK_I8_COLS ? g->n - col : HK_I8_COLS;
+        int64_t outer = batch / g->walk.row_length, last = batch % g->walk.row_length;
+        int64_t a_at = ht_walk_offset(&g->walk, 0, outer) + last * g->walk.stride[0][g->walk.rank - 1];
+        int64_t w_at = ht_walk_offset(&g->walk, 1, outer) + last * g->walk.stride[1][g->walk.rank - 1];
+        const uint8_t *codes = packed->data + (w_at * w_tiles + tile) * packed->dim[2];
+        const int32_t *col_sums = (const int32_t *)(const void *)(codes + ld * HK_I8_COLS);
+        bool want_sums = b_shift != 0 || s->in[3] != NULL;
+        if (packed_rows != at) /* units of one block of rows follow one another */
+            int_gemm_rows(rows, sums, a->data + (a_at * g->m + row) * g->k, n_rows, g->k,
+                          a_shift ? 0x80 : 0, want_sums);
+        packed_rows = at;
+        run->kernels->gemm_i8(block, HK_I8_COLS, rows, (size_t)ld, (const int8_t *)codes,
+                              (size_t)n_rows, (size_t)pack_k4(g->k));
+        for (int64_t i = 0; i < n_rows; i++) {
+            int32_t za = int_gemm_zero(s->in[2], g->a_zeros, (row + i) % g->a_zeros, a_shift);
+            int32_t *y = (int32_t *)(void *)s->out[0]->data + (batch * g->m + row + i) * g->n + col;
+            for (int64_t j = 0; j < cols; j++) {
+                int32_t zb = int_gemm_zero(s->in[3], g->b_zeros, col + j, b_shift);
+                uint32_t v = (uint32_t)block[i * HK_I8_COLS + j] - (uint32_t)za * (uint32_t)col_sums[j] -
+                             (uint32_t)zb * (uint32_t)sums[i] +
+                             (uint32_t)g->k * (uint32_t)za * (uint32_t)zb;
+                y[j] = (int32_t)v;
+            }
+        }
+    }
+    return HEARTH_OK;
+}
+
+const struct ht_op ht_op_int_gemm = {"int_gemm", sizeof(struct ht_no_params), int_gemm_plan,
+                                     int_gemm_units, int_gemm_run, 0, 0};
