@@ -127,8 +127,32 @@ const struct ck_type ck_hk_unpack_fn = {check_unpack, bench_unpack};
 
 /* ---- stream, few ---- */
 
+/* Float rows whose products all underflow to -0: chains that a tail does not reach stay -0, and so
+ * does their sum. */
+static void check_minus_zero(struct ck *c)
+{
+    static const uint32_t tiny = 0xB3800000u; /* -2^-24 */
+    enum { ROWS = 5, N = 17 };
+    size_t size = c->qtype->block_bytes;
+    c->place = 0;
+    ck_case(c, "n=%d, products that underflow to -0", N);
+    uint8_t *w = ck_buffer(c, ROWS * N * size, 1);
+    float *x = ck_buffer(c, N * 4, 4), *a = ck_buffer(c, ROWS * 4, 4), *b = ck_buffer(c, ROWS * 4, 4);
+    for (size_t i = 0; i < ROWS * N; i++) {
+        uint16_t half = c->qtype == &hk_qtype_info[HK_F16] ? 0x8001 : (uint16_t)(tiny >> 16);
+        memcpy(w + i * size, size == 4 ? (const void *)&tiny : &half, size);
+    }
+    for (size_t i = 0; i < N; i++)
+        x[i] = 0x1p-140f;
+    AS(hk_stream_fn, c->ref)(a, w, N * size, ROWS, x, N);
+    AS(hk_stream_fn, c->fn)(b, w, N * size, ROWS, x, N);
+    ck_same_floats(c, "y", a, b, ROWS, NULL);
+}
+
 static void check_stream(struct ck *c)
 {
+    if (c->qtype->family == HK_FAMILY_FLOAT)
+        check_minus_zero(c);
     static const size_t rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17};
     for (int k = 0; k < 120; k++) {
         size_t n = row_length(c), n_rows = rows[ck_below(c, HB_COUNT(rows))];

@@ -2,8 +2,8 @@
  *   FLOAT_NAME        the row of qtypes.def     FLOAT_BYTES   of an element
  *   FLOAT_LOAD(p)     HK_VL elements at p (any alignment) to floats
  *
- * Lanes are k, so HK_VN vectors are the 16 chains of one output. The tail of a row is copied out and
- * padded with zeros: a chain that gets 0 * 0 more keeps its bits. */
+ * Lanes are k, so HK_VN vectors are the 16 chains of one output. Chains that a row's tail does not
+ * reach are left alone: adding 0 * 0 would turn -0 into +0. */
 #define FLOAT_CAT_(a, b, c) a##b##c
 #define FLOAT_CAT(a, b, c)  FLOAT_CAT_(a, b, c)
 #define FLOAT_FN(name)      FLOAT_CAT(float_vec_, FLOAT_NAME, name)
@@ -49,28 +49,23 @@ HB_INLINE void FLOAT_FN(_block)(float *restrict y, size_t ldy, const uint8_t *w,
                     hk_v_fma(xc[c], wr, acc[r][c][v]);
             }
         }
-    if (k < n)
-        HB_UNROLL for (size_t v = 0; v < HK_VN; v++)
-        {
-            size_t at = k + v * HK_VL, left = at >= n ? 0 : n - at < HK_VL ? n - at : HK_VL;
-            HB_UNROLL for (size_t r = 0; r < rows; r++)
-            {
-                hk_vf wr = left == HK_VL
-                               ? FLOAT_LOAD(w + r * row_bytes + at * FLOAT_BYTES)
-                               : FLOAT_FN(_load_n)(w + r * row_bytes + at * FLOAT_BYTES, left);
-                HB_UNROLL for (size_t c = 0; c < cols; c++)
-                {
-                    const float *xf = (const float *)(x + c * x_stride) + at;
-                    hk_vf xc = left == HK_VL ? hk_v_load(xf) : hk_v_load_n(xf, left);
-                    acc[r][c][v] = hk_v_fma(xc, wr, acc[r][c][v]);
-                }
-            }
-        }
-    HB_UNROLL for (size_t r = 0; r < rows; r++) HB_UNROLL for (size_t c = 0; c < cols; c++)
+    HB_UNROLL for (size_t r = 0; r < rows; r++)
     {
-        float lanes[HK_CHAINS];
-        HB_UNROLL for (size_t v = 0; v < HK_VN; v++) hk_v_store(lanes + v * HK_VL, acc[r][c][v]);
-        y[c * ldy + r] = hk_fold(lanes);
+        float wr[HK_CHAINS] = {0};
+        for (size_t i = k; i < n; i += HK_VL) {
+            const uint8_t *p = w + r * row_bytes + i * FLOAT_BYTES;
+            hk_v_store(wr + i - k, n - i < HK_VL ? FLOAT_FN(_load_n)(p, n - i) : FLOAT_LOAD(p));
+        }
+        HB_UNROLL for (size_t c = 0; c < cols; c++)
+        {
+            const float *xc = (const float *)(x + c * x_stride) + k;
+            float lanes[HK_CHAINS];
+            HB_UNROLL for (size_t v = 0; v < HK_VN; v++)
+                hk_v_store(lanes + v * HK_VL, acc[r][c][v]);
+            for (size_t i = 0; i < n - k; i++)
+                lanes[i] = hk_fma(xc[i], wr[i], lanes[i]);
+            y[c * ldy + r] = hk_fold(lanes);
+        }
     }
 }
 
