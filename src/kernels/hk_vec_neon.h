@@ -190,4 +190,15 @@ HB_INLINE hk_vf hk_v_max_abs_bits(hk_vf m, hk_vf x)
         vmaxq_u32(vreinterpretq_u32_f32(m), vreinterpretq_u32_f32(hk_v_abs(x))));
 }
 
+/* HK_VL vectors as the rows of a square matrix, transposed in place */
+HB_INLINE void hk_v_transpose(hk_vf v[HK_VL])
+{
+    hk_vf a = vtrn1q_f32(v[0], v[1]), b = vtrn2q_f32(v[0], v[1]);
+    hk_vf c = vtrn1q_f32(v[2], v[3]), d = vtrn2q_f32(v[2], v[3]);
+    v[0] = vcombine_f32(vget_low_f32(a), vget_low_f32(c));
+    v[1] = vcombine_f32(vget_low_f32(b), vget_low_f32(d));
+    v[2] = vcombine_f32(vget_high_f32(a), vget_high_f32(c));
+    v[3] = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
+}
+
 #endif

@@ -1,8 +1,31 @@
 /* What the level neon adds: the ARMv8-A baseline. */
 #include "kernels/hk_bodies.h"
 
+#define NEON_BLOCKS(id, name)                                                                      \
+    [HK_##id] = {.unpack = hk_unpack_##name##__neon,                                               \
+                 .stream = hk_stream_##name##__neon,                                               \
+                 .few = hk_few_##name##__neon,                                                     \
+                 .pack = hk_pack_##name##__neon},
+#define NEON_FLOAT NEON_BLOCKS
+#define NEON_B32   NEON_BLOCKS
+#define NEON_K32   NEON_BLOCKS
+#define NEON_K16   NEON_BLOCKS
+#define NEON_PLAIN(id, name)
+
 const struct hk_table hk_table_neon = {
     .level = "neon",
+    .act_quantize = hk_act_quantize__neon,
+    .tile_float = hk_tile_float__neon,
+    .gemm_f32 = hk_gemm_f32__neon,
+    .tile_b32 = hk_tile_b32__neon,
+    .tile_k32 = hk_tile_k32__neon,
+    .tile_k16 = hk_tile_k16__neon,
+    .quant =
+        {
+#define HK_QTYPE(id, name, gguf, elements, bytes, family, offset, has_min) NEON_##family(id, name)
+#include "kernels/qtypes.def"
+#undef HK_QTYPE
+        },
     .rmsnorm_f32 = hk_rmsnorm_f32__neon,
     .layernorm_f32 = hk_layernorm_f32__neon,
     .softmax_f32 = hk_softmax_f32__neon,

@@ -1,0 +1,2 @@
+/* IQ4_NL with the dot product instructions: the bodies of neon, as hk_neon.h says. */
+#include "kernels/quant/iq4_nl_neon.c"

@@ -1,0 +1,2 @@
+/* Q2_K with the dot product instructions: the bodies of neon, as hk_neon.h says. */
+#include "kernels/quant/q2_k_neon.c"

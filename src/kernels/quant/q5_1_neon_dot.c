@@ -1,0 +1,2 @@
+/* Q5_1 with the dot product instructions: the bodies of neon, as hk_neon.h says. */
+#include "kernels/quant/q5_1_neon.c"
