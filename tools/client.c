@@ -158,7 +158,8 @@ int hc_session_open(const struct hc_common *common, const struct hc_model *m,
     }
     hearth_status status = hearth_pool_open(&pool, &s->pool, &err);
     if (status != HEARTH_OK)
-        return hc_fail_status(HC_FAILED, "threads", status, &err);
+        return hc_fail_status(status == HEARTH_E_IO ? HC_FAILED : HC_USAGE, "threads", status,
+                              &err);
     config->struct_size = sizeof *config;
     config->pool = s->pool;
     config->level = common->level;

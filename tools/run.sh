@@ -23,6 +23,7 @@ fi
 
 say "continuing a text with $model"
 printf '\n%s' "$text"
-build/release/hearth generate -m "$model" -p "$text" -n 96 -s 7
+build/release/hearth generate -m "$model" -p "$text" -n 96 -s 7 2>"$log" || die "$(cat "$log")"
 printf '\n\n'
+cat "$log"
 say "classify and embed are not there yet: this build reads no ONNX models"

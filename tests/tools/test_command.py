@@ -36,6 +36,67 @@ def generate(*args):
     return json.loads(r.stdout)
 
 
+def split_model(path, folder, parts):
+    """The file cut into parts as llama-gguf-split names and marks them; the first part's path."""
+    raw = pathlib.Path(path).read_bytes()
+    at = 24
+    n_tensors, n_keys = struct.unpack_from("<QQ", raw, 8)
+    widths = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+    def text():
+        nonlocal at
+        n, = struct.unpack_from("<Q", raw, at)
+        at += 8 + n
+        return raw[at - n:at]
+
+    def value(kind):
+        nonlocal at
+        if kind == 8:
+            text()
+        elif kind == 9:
+            element, n = struct.unpack_from("<IQ", raw, at)
+            at += 12
+            for _ in range(n):
+                value(element)
+        else:
+            at += widths[kind]
+
+    first = at
+    for _ in range(n_keys):
+        text()
+        kind, = struct.unpack_from("<I", raw, at)
+        at += 4
+        value(kind)
+    keys, infos = raw[first:at], []
+    for _ in range(n_tensors):
+        name = text()
+        rank, = struct.unpack_from("<I", raw, at)
+        dims = raw[at:at + 4 + 8 * rank]
+        kind, offset = struct.unpack_from("<IQ", raw, at + 4 + 8 * rank)
+        at += 16 + 8 * rank
+        infos.append((name, dims, kind, offset))
+    data = raw[at + -at % 32:]
+    ends = [i[3] for i in infos[1:]] + [len(data)]
+
+    def pair(key, kind, form, number):
+        return struct.pack("<Q", len(key)) + key + struct.pack("<I" + form, kind, number)
+
+    for part in range(parts):
+        mine = range(part * n_tensors // parts, (part + 1) * n_tensors // parts)
+        head = (pair(b"split.no", 2, "H", part) + pair(b"split.count", 2, "H", parts) +
+                pair(b"split.tensors.count", 5, "i", n_tensors))
+        out = struct.pack("<4sIQQ", b"GGUF", 3, len(mine), 3 + (0 if part else n_keys))
+        out += (b"" if part else keys) + head
+        base = infos[mine[0]][3]
+        for i in mine:
+            name, dims, kind, offset = infos[i]
+            out += struct.pack("<Q", len(name)) + name + dims
+            out += struct.pack("<IQ", kind, offset - base)
+        out += bytes(-len(out) % 32) + data[base:ends[mine[-1]]]
+        (folder / f"m-{part + 1:05}-of-{parts:05}.gguf").write_bytes(out)
+    return folder / f"m-00001-of-{parts:05}.gguf"
+
+
 class Base(unittest.TestCase):
     def assert_refused(self, status, pattern, *args):
         """Exit status, nothing on stdout, one line on stderr that matches."""
@@ -88,6 +149,7 @@ class Usage(Base):
             ((*g, "--cpu-mask", "3-1"), "--cpu-mask: 3-1"),
             ((*g, "--cpu-mask", "0x0"), "--cpu-mask: 0x0"),
             ((*g, "--memory-limit", "2X"), "--memory-limit: 2X"),
+            ((*g, "-t", "1000"), "threads: 1000"),
             ((*g, "--level", "sse9"), "--level: sse9; this machine runs scalar"),
             ((*g, "--ctk", "q9_9"), "q9_9"),
             ((*g, "--draft", "d.gguf"), "--draft: not in this build"),
@@ -139,6 +201,17 @@ class Files(Base):
                             "-m", "x-00002-of-00003.gguf")
         self.assert_refused(3, "x-00001-of-00003.gguf", "generate", "-p", "x",
                             "-m", "x-00001-of-00003.gguf")
+
+    def test_the_parts_of_a_split_model_are_one_model(self):
+        want = generate("-p", PROMPT, "-n", 8)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            part = split_model(MODEL, folder, 3)
+            r = run("generate", "-m", part, "--temp", 0, "--json", "-p", PROMPT, "-n", 8)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertEqual(json.loads(r.stdout)["tokens"], want["tokens"])
+            (folder / "m-00002-of-00003.gguf").unlink()
+            self.assert_refused(3, "m-00002-of-00003.gguf", "generate", "-m", part, "-p", "x")
 
     def test_output_that_cannot_be_written(self):
         with open("/dev/full", "wb") as full:
