@@ -81,6 +81,8 @@ list(APPEND HEARTH_SOURCES
   src/runtime/tokenizer.c
   src/runtime/kv.c
   src/runtime/session.c
+  src/runtime/step.c
+  src/runtime/pools.c
   src/runtime/infer.c
   src/runtime/sampler.c
   src/runtime/generation.c)

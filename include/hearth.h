@@ -352,6 +352,18 @@ HEARTH_API void hearth_pool_close(hearth_pool *pool); /* no session of it may be
 /* Everything that changes while a model runs: plan, activations, KV pages. One thread at a time. */
 typedef struct hearth_session hearth_session;
 
+/* What a step of the plan computed, for debugging and comparison: name and op of the step, and the
+ * rows of its first output, f32 [rows][columns] with `stride` floats from row to row. data is NULL
+ * where the output is no f32 matrix. Valid during the call. */
+typedef struct hearth_observation {
+    uint32_t struct_size;
+    const char *name; /* "" if the step has none */
+    const char *op;
+    const float *data;
+    int64_t rows, columns, stride;
+} hearth_observation;
+typedef void hearth_observe_fn(void *user, const hearth_observation *observation);
+
 typedef struct hearth_session_config {
     uint32_t struct_size;
     int32_t n_ctx;        /* positions per sequence; 0: the model's own, see hearth_model_info */
@@ -368,10 +380,14 @@ typedef struct hearth_session_config {
     uint64_t max_bytes;   /* refuse a session that needs more (HEARTH_E_LIMIT); 0: no limit */
     uint32_t flags;
     hearth_allocator allocator;
+    hearth_observe_fn *observe; /* called after every step that ran, or NULL */
+    void *observe_user;
 } hearth_session_config;
 
 #define HEARTH_SESSION_PROFILE   1u /* time every step, see hearth_session_profile */
 #define HEARTH_SESSION_ANY_SHAPE 2u /* infer: inputs may differ from their declared shapes */
+#define HEARTH_SESSION_NO_ARENA  4u /* blocks from the allocator as they are needed instead of one of
+                                     * the planned size; ignored when `mem` is given */
 
 HEARTH_API hearth_status hearth_session_need(const hearth_model *model,
                                              const hearth_session_config *config, size_t *bytes,

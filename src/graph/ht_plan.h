@@ -143,6 +143,8 @@ struct ht_plan {
     int32_t n_workers;
     uint8_t *scratch;
     bool profile;
+    hearth_observe_fn *observe; /* after every step that ran */
+    void *observe_user;
 };
 
 /* Bind: sym[i] is the maximum (counted) or value of symbol i. */

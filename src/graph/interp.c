@@ -42,8 +42,26 @@ static void interp_work(struct ht_job *job, int32_t worker, int64_t begin, int64
         interp_units(j, worker, begin, end);
 }
 
+/* Show a finished step to whoever watches. */
+static void interp_observe(const struct interp_job *j)
+{
+    const struct ht_step *s = &j->plan->steps[j->step];
+    const struct ht_tensor *t = s->n_out > 0 ? s->out[0] : NULL;
+    hearth_observation o = {.struct_size = sizeof o, .name = s->name ? s->name : "",
+                            .op = s->op->name};
+    if (t && t->type == HK_F32 && t->rank == 2 && t->stride[1] == 1) {
+        o.data = ht_row_f32(t, 0);
+        o.rows = ht_rows(t, j->run);
+        o.columns = t->dim[1];
+        o.stride = t->stride[0];
+    }
+    j->plan->observe(j->plan->observe_user, &o);
+}
+
 static void interp_account(struct interp_job *j)
 {
+    if (j->plan->observe)
+        interp_observe(j);
     if (!j->plan->profile)
         return;
     uint64_t now = hb_os_now_ns();

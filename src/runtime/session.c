@@ -4,10 +4,7 @@
  *
  * session_build makes the first part and learns the sizes of the rest; hearth_session_need stops
  * there, with the arena on borrowed memory, so that the plan printed is the plan used. */
-#include "runtime/hr_model.h"
-#include "runtime/hr_infer.h"
-#include "runtime/hr_kv.h"
-#include "graph/ht_plan.h"
+#include "runtime/hr_session.h"
 #include "graph/ht_pool.h"
 #include "base/hb_check.h"
 #include "base/os/hb_os.h"
@@ -17,34 +14,6 @@
 #define SESSION_MAX_SEQS      65535
 #define SESSION_MEASURE_START ((size_t)256 << 10)
 #define SESSION_MEASURE_MAX   ((size_t)1 << 30)
-
-struct session_profile_map {
-    hearth_profile_row *rows;
-    uint32_t n_rows;
-    uint32_t *row_of_step;
-};
-
-struct hearth_session {
-    const hearth_model *model;
-    hearth_session_config config; /* defaults filled in */
-    struct hb_arena arena;
-    struct hk_table kernels;
-    struct ht_plan *plan;
-    struct ht_pool *pool;
-    struct hr_kv kv;
-    struct ht_segment *segments; /* [n_batch] */
-    int32_t *old_length;         /* [n_seqs] of sequences that a step touches */
-    int32_t *grow;               /* [n_seqs] positions that a step adds */
-    int32_t n_logits;            /* rows of the last step */
-    size_t planned_bytes;
-    _Atomic uint32_t cancel;
-    struct session_profile_map profile;
-    struct hr_infer *infer; /* graphs of tensors; then plan, kv and what belongs to them are empty */
-    struct hb_alloc hooks; /* how `block` was made; none: the caller's memory */
-    void *block;           /* as allocated */
-    size_t block_bytes;
-    bool block_from_os;
-};
 
 /* ---- configuration ---- */
 
@@ -110,11 +79,12 @@ static hearth_status session_defaults(const hearth_model *m, const hearth_sessio
 /* ---- building ---- */
 
 /* Steps that count together in the profile: by op, and by weight type for matmuls. */
-static hearth_status session_profile_rows(hearth_session *s, hearth_error *err)
+static hearth_status session_profile_rows(hearth_session *s, struct hb_arena *arena,
+                                          hearth_error *err)
 {
-    struct session_profile_map *p = &s->profile;
-    HB_TRY(HB_ARENA_NEW(&s->arena, hearth_profile_row, s->plan->n_steps, &p->rows, err));
-    HB_TRY(HB_ARENA_NEW(&s->arena, uint32_t, s->plan->n_steps, &p->row_of_step, err));
+    struct hr_profile_map *p = &s->profile;
+    HB_TRY(HB_ARENA_NEW(arena, hearth_profile_row, s->plan->n_steps, &p->rows, err));
+    HB_TRY(HB_ARENA_NEW(arena, uint32_t, s->plan->n_steps, &p->row_of_step, err));
     for (uint32_t i = 0; i < s->plan->n_steps; i++) {
         const struct ht_step *step = &s->plan->steps[i];
         const char *type = step->weight_bytes ? hk_qtype_info[step->in[1]->type].name : "";
@@ -124,7 +94,7 @@ static hearth_status session_profile_rows(hearth_session *s, hearth_error *err)
         while (row < p->n_rows && strcmp(p->rows[row].op, text) != 0)
             row++;
         if (row == p->n_rows) {
-            HB_TRY(hb_arena_text(&s->arena, text, n, &p->rows[row].op, err));
+            HB_TRY(hb_arena_text(arena, text, n, &p->rows[row].op, err));
             p->n_rows++;
         }
         p->row_of_step[i] = row;
@@ -154,7 +124,6 @@ static hearth_status session_build(const hearth_model *model, const hearth_sessi
     enum hk_kvtype type_k, type_v;
     const struct ht_lm *lm = &model->lm;
     HB_TRY(hb_arena_take(arena, sizeof *s, 64, (void **)&s, err));
-    s->arena = *arena;
     s->model = model;
     s->config = *config;
     s->pool = (struct ht_pool *)config->pool;
@@ -164,32 +133,34 @@ static hearth_status session_build(const hearth_model *model, const hearth_sessi
     const int64_t sym[HT_MAX_SYMBOLS] = {[HT_LM_SYM_TOKENS] = config->n_batch,
                                          [HT_LM_SYM_ROWS] = config->n_logits,
                                          [HT_LM_SYM_CONTEXT] = config->n_ctx};
-    HB_TRY(ht_plan_create(&lm->graph, &s->kernels, sym, ht_pool_workers(s->pool), &s->arena,
+    HB_TRY(ht_plan_create(&lm->graph, &s->kernels, sym, ht_pool_workers(s->pool), arena,
                           &s->plan, err));
     s->plan->profile = config->flags & HEARTH_SESSION_PROFILE;
+    s->plan->observe = config->observe;
+    s->plan->observe_user = config->observe_user;
     HB_TRY(hr_kv_init(&s->kv, lm, type_k, type_v, config->n_ctx, config->n_seqs,
-                      config->n_kv_tokens, &s->arena, err));
-    HB_TRY(HB_ARENA_NEW(&s->arena, struct ht_segment, (size_t)config->n_batch, &s->segments, err));
-    HB_TRY(HB_ARENA_NEW(&s->arena, int32_t, (size_t)config->n_seqs, &s->old_length, err));
-    HB_TRY(HB_ARENA_NEW(&s->arena, int32_t, (size_t)config->n_seqs, &s->grow, err));
-    HB_TRY(session_profile_rows(s, err));
+                      config->n_kv_tokens, arena, err));
+    HB_TRY(HB_ARENA_NEW(arena, struct ht_segment, (size_t)config->n_batch, &s->segments, err));
+    HB_TRY(HB_ARENA_NEW(arena, int32_t, (size_t)config->n_seqs, &s->old_length, err));
+    HB_TRY(HB_ARENA_NEW(arena, int32_t, (size_t)config->n_seqs, &s->grow, err));
+    HB_TRY(session_profile_rows(s, arena, err));
     *out = s;
     return HEARTH_OK;
 }
 
 /* The three blocks behind the arena's part. */
-static hearth_status session_blocks(hearth_session *s, hearth_error *err)
+static hearth_status session_blocks(hearth_session *s, struct hb_arena *arena, hearth_error *err)
 {
     void *activations, *scratch, *kv;
     size_t scratch_bytes;
     if (!hb_mul_size(s->plan->scratch_bytes, (size_t)s->plan->n_workers, &scratch_bytes))
         return hb_fail(err, HEARTH_E_MEMORY, "session: worker scratch overflows");
-    HB_TRY(hb_arena_take_raw(&s->arena, s->plan->activation_bytes, 64, &activations, err));
-    HB_TRY(hb_arena_take_raw(&s->arena, scratch_bytes, 64, &scratch, err));
-    HB_TRY(hb_arena_take_raw(&s->arena, s->kv.bytes, 64, &kv, err));
+    HB_TRY(hb_arena_take_raw(arena, s->plan->activation_bytes, 64, &activations, err));
+    HB_TRY(hb_arena_take_raw(arena, scratch_bytes, 64, &scratch, err));
+    HB_TRY(hb_arena_take_raw(arena, s->kv.bytes, 64, &kv, err));
     ht_plan_place(s->plan, activations, scratch);
     hr_kv_place(&s->kv, kv);
-    s->planned_bytes = hb_arena_used(&s->arena);
+    s->planned_bytes = hb_arena_used(arena);
     return HEARTH_OK;
 }
 
@@ -212,7 +183,7 @@ static hearth_status session_measure(const hearth_model *model,
         bool fits = true;
         if (status == HEARTH_OK) /* each part may need up to a line of padding */
             fits = hb_mul_size(s->plan->scratch_bytes, (size_t)s->plan->n_workers, &scratch) &&
-                   hb_add_size(hb_arena_used(&s->arena) + 5 * HB_ARENA_ALIGN, scratch, &total) &&
+                   hb_add_size(hb_arena_used(&arena) + 5 * HB_ARENA_ALIGN, scratch, &total) &&
                    hb_add_size(total, s->plan->activation_bytes, &total) &&
                    hb_add_size(total, s->kv.bytes, &total);
         hooks.free(hooks.user, mem, size);
@@ -225,6 +196,12 @@ static hearth_status session_measure(const hearth_model *model,
         if (status != HEARTH_E_MEMORY || size >= SESSION_MEASURE_MAX)
             return status;
     }
+}
+
+/* The arena_allocator switch: off, every block comes from the allocator when it is needed. */
+static bool session_without_arena(const hearth_session_config *c)
+{
+    return !c->mem && (!HEARTH_WITH_ARENA || (c->flags & HEARTH_SESSION_NO_ARENA));
 }
 
 static void session_free(struct hb_alloc hooks, void *block, size_t bytes, bool from_os)
@@ -329,6 +306,10 @@ static hearth_status session_allocate(const hearth_model *model, hearth_session_
         return hb_fail(err, HEARTH_E_LIMIT, "session: it needs %zu bytes; the limit is %llu",
                        *bytes, (unsigned long long)c->max_bytes);
     HB_TRY(hr_hooks(&c->allocator, hooks, err));
+    if (session_without_arena(c)) {
+        *block = NULL;
+        return HEARTH_OK;
+    }
     *from_os = !c->allocator.alloc;
     *block = *from_os ? hb_os_block_alloc(*bytes) : hooks->alloc(hooks->user, *bytes);
     if (!*block)
@@ -353,15 +334,20 @@ hearth_status hearth_session_open(const hearth_model *model, const hearth_sessio
         hb_arena_init_fixed(&arena, c.mem, c.mem_bytes);
     } else {
         HB_TRY(session_allocate(model, &c, &hooks, &block, &bytes, &from_os, err));
-        hb_arena_init_fixed(&arena, block, bytes);
+        if (block)
+            hb_arena_init_fixed(&arena, block, bytes);
+        else
+            hb_arena_init_growing(&arena, &hooks);
     }
     hearth_status status = session_build(model, &c, &arena, &s, err);
     if (status == HEARTH_OK)
-        status = session_blocks(s, err);
+        status = session_blocks(s, &arena, err);
     if (status != HEARTH_OK) {
+        hb_arena_release(&arena);
         session_free(hooks, block, bytes, from_os);
         return status;
     }
+    s->arena = arena;
     s->hooks = hooks;
     s->block = block;
     s->block_bytes = block ? bytes : 0;
@@ -372,8 +358,15 @@ hearth_status hearth_session_open(const hearth_model *model, const hearth_sessio
 
 void hearth_session_close(hearth_session *s)
 {
-    if (s)
-        session_free(s->hooks, s->block, s->block_bytes, s->block_from_os);
+    if (!s)
+        return;
+    struct hb_alloc hooks = s->hooks; /* the session lives in what is released */
+    struct hb_arena arena = s->arena;
+    void *block = s->block;
+    size_t bytes = s->block_bytes;
+    bool from_os = s->block_from_os;
+    hb_arena_release(&arena);
+    session_free(hooks, block, bytes, from_os);
 }
 
 void hearth_session_get_info(const hearth_session *s, hearth_session_info *info)
@@ -403,275 +396,6 @@ void hearth_session_get_info(const hearth_session *s, hearth_session_info *info)
         .n_threads = s->plan->n_workers,
     };
     memcpy(info, &full, info->struct_size < sizeof full ? info->struct_size : sizeof full);
-}
-
-/* ---- steps ---- */
-
-static hearth_status session_check_items(hearth_session *s, const hearth_item *items, size_t n,
-                                         hearth_error *err)
-{
-    int32_t n_logits = 0;
-    if (s->infer)
-        return hb_fail(err, HEARTH_E_STATE, "step: this session runs a graph of tensors");
-    if (n == 0)
-        return hb_fail(err, HEARTH_E_ARGUMENT, "step: no items");
-    if (n > (size_t)s->config.n_batch)
-        return hb_fail(err, HEARTH_E_LIMIT, "step: %zu items; the session takes %d", n,
-                       s->config.n_batch);
-    for (size_t i = 0; i < n; i++) {
-        if (items[i].token < 0 || items[i].token >= s->model->lm.n_vocab)
-            return hb_fail(err, HEARTH_E_RANGE, "step: item %zu: token %d; the vocabulary has %d",
-                           i, items[i].token, s->model->lm.n_vocab);
-        if (items[i].seq < 0 || items[i].seq >= s->config.n_seqs)
-            return hb_fail(err, HEARTH_E_RANGE, "step: item %zu: sequence %d; the session has %d",
-                           i, items[i].seq, s->config.n_seqs);
-        n_logits += items[i].want_logits != 0;
-    }
-    if (n_logits > s->config.n_logits)
-        return hb_fail(err, HEARTH_E_LIMIT, "step: %d rows of logits; the session keeps %d",
-                       n_logits, s->config.n_logits);
-    return HEARTH_OK;
-}
-
-/* Grow the sequences, or refuse before anything has changed. `grow` is all zero between steps. */
-static hearth_status session_extend(hearth_session *s, const hearth_item *items, size_t n,
-                                    hearth_error *err)
-{
-    hearth_status status = HEARTH_OK;
-    uint32_t pages = 0;
-    for (size_t i = 0; i < n; i++)
-        s->grow[items[i].seq]++;
-    for (size_t i = 0; i < n && status == HEARTH_OK; i++) {
-        int32_t seq = items[i].seq, length = s->kv.seqs[seq].length;
-        if (s->grow[seq] <= 0)
-            continue; /* counted already */
-        s->old_length[seq] = length;
-        if (s->grow[seq] > s->config.n_ctx - length)
-            status = hb_fail(err, HEARTH_E_FULL,
-                             "sequence %d: %d positions and %d more; the context has %d", seq,
-                             length, s->grow[seq], s->config.n_ctx);
-        pages += hr_kv_count(&s->kv, seq, s->grow[seq]);
-        s->grow[seq] = -s->grow[seq];
-    }
-    if (status == HEARTH_OK && pages > s->kv.n_free)
-        status = hb_fail(err, HEARTH_E_FULL, "KV cache: %u pages wanted, %u of %u are free", pages,
-                         s->kv.n_free, s->kv.n_pages);
-    for (size_t i = 0; i < n; i++) {
-        int32_t seq = items[i].seq;
-        if (status == HEARTH_OK && s->grow[seq] < 0)
-            hr_kv_extend(&s->kv, seq, -s->grow[seq]);
-        s->grow[seq] = 0;
-    }
-    return status;
-}
-
-static void session_take_back(hearth_session *s, const hearth_item *items, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        hr_kv_trim(&s->kv, items[i].seq, s->old_length[items[i].seq]);
-}
-
-/* Inputs of the graph, and the runs of neighbouring items that belong to one sequence. */
-static void session_fill(hearth_session *s, const hearth_item *items, size_t n,
-                         struct ht_batch *batch)
-{
-    const struct ht_lm *lm = &s->model->lm;
-    int32_t *tokens = (int32_t *)(void *)ht_plan_tensor(s->plan, lm->tokens)->data;
-    int32_t *positions = (int32_t *)(void *)ht_plan_tensor(s->plan, lm->positions)->data;
-    int32_t *rows = (int32_t *)(void *)ht_plan_tensor(s->plan, lm->out_rows)->data;
-    struct ht_segment *seg = s->segments - 1;
-    s->n_logits = 0;
-    *batch = (struct ht_batch){.segments = s->segments, .n_items = (int32_t)n, .kv = &s->kv.view};
-    for (size_t i = 0; i < n; i++) {
-        int32_t seq = items[i].seq, pos = s->old_length[seq] + s->grow[seq]++;
-        if (i == 0 || items[i - 1].seq != seq) {
-            *++seg = (struct ht_segment){(int32_t)i, 0, pos, s->kv.seqs[seq].pages};
-            batch->n_segments++;
-        }
-        seg->n++;
-        tokens[i] = items[i].token;
-        positions[i] = pos;
-        if (items[i].want_logits)
-            rows[s->n_logits++] = (int32_t)i;
-        if (pos > batch->max_pos)
-            batch->max_pos = pos;
-    }
-    for (size_t i = 0; i < n; i++)
-        s->grow[items[i].seq] = 0;
-}
-
-static hearth_status session_check_logits(const hearth_session *s, hearth_error *err)
-{
-    for (int32_t i = 0; i < s->n_logits; i++) {
-        const float *row = hearth_session_logits(s, (size_t)i);
-        if (s->kernels.max_abs_bits(row, (size_t)s->model->lm.n_vocab) >= 0x7F800000u)
-            return hb_fail(err, HEARTH_E_NUMERIC, "logits: row %d holds NaN or infinity", i);
-    }
-    return HEARTH_OK;
-}
-
-hearth_status hearth_session_step(hearth_session *s, const hearth_item *items, size_t n,
-                                  hearth_error *err)
-{
-    struct ht_batch batch;
-    HB_TRY(session_check_items(s, items, n, err));
-    HB_TRY(session_extend(s, items, n, err));
-    session_fill(s, items, n, &batch);
-    struct ht_run run = {.batch = &batch};
-    run.count[HT_LM_SYM_TOKENS] = (int64_t)n;
-    run.count[HT_LM_SYM_ROWS] = s->n_logits;
-    hearth_status status = ht_plan_run(s->plan, &run, s->pool, &s->cancel, err);
-    if (status != HEARTH_OK) {
-        session_take_back(s, items, n);
-        s->n_logits = 0;
-        if (status == HEARTH_E_CANCELLED)
-            atomic_store(&s->cancel, 0);
-        return status;
-    }
-    return session_check_logits(s, err);
-}
-
-const float *hearth_session_logits(const hearth_session *s, size_t row)
-{
-    const struct ht_graph *g = &s->model->lm.graph;
-    if (row >= (size_t)s->n_logits)
-        return NULL;
-    return ht_row_f32(ht_plan_tensor(s->plan, g->outputs[0]), (int64_t)row);
-}
-
-#define SESSION_EVAL_ITEMS 256
-
-hearth_status hearth_session_eval(hearth_session *s, const int32_t *tokens, size_t n,
-                                  float *logits, hearth_error *err)
-{
-    hearth_item items[SESSION_EVAL_ITEMS];
-    size_t chunk = (size_t)s->config.n_batch;
-    int32_t start = s->kv.seqs[0].length;
-    hearth_status status = HEARTH_OK;
-    if (n == 0)
-        return hb_fail(err, HEARTH_E_ARGUMENT, "eval: no tokens");
-    if (n > (size_t)(s->config.n_ctx - start))
-        return hb_fail(err, HEARTH_E_FULL, "eval: position %d and %zu more; the context has %d",
-                       start, n, s->config.n_ctx);
-    chunk = chunk < SESSION_EVAL_ITEMS ? chunk : SESSION_EVAL_ITEMS;
-    for (size_t done = 0; done < n && status == HEARTH_OK;) {
-        size_t now = n - done < chunk ? n - done : chunk;
-        for (size_t i = 0; i < now; i++)
-            items[i] = (hearth_item){.token = tokens[done + i], .want_logits = done + i + 1 == n};
-        status = hearth_session_step(s, items, now, err);
-        done += now;
-    }
-    if (status != HEARTH_OK) {
-        hr_kv_trim(&s->kv, 0, start);
-        return status;
-    }
-    if (logits)
-        memcpy(logits, hearth_session_logits(s, 0), (size_t)s->model->lm.n_vocab * sizeof *logits);
-    return HEARTH_OK;
-}
-
-/* ---- sequences ---- */
-
-static hearth_status session_seq(const hearth_session *s, int32_t seq, hearth_error *err)
-{
-    if (seq < 0 || seq >= s->config.n_seqs)
-        return hb_fail(err, HEARTH_E_RANGE, "sequence %d; the session has %d", seq,
-                       s->config.n_seqs);
-    return HEARTH_OK;
-}
-
-int32_t hearth_seq_length(const hearth_session *s, int32_t seq)
-{
-    return session_seq(s, seq, NULL) == HEARTH_OK ? s->kv.seqs[seq].length : -1;
-}
-
-static hearth_status session_seq_keep(const hearth_session *s, int32_t seq, int32_t n,
-                                      hearth_error *err)
-{
-    HB_TRY(session_seq(s, seq, err));
-    if (n < 0 || n > s->kv.seqs[seq].length)
-        return hb_fail(err, HEARTH_E_RANGE, "sequence %d: %d positions; it has %d", seq, n,
-                       s->kv.seqs[seq].length);
-    return HEARTH_OK;
-}
-
-hearth_status hearth_seq_trim(hearth_session *s, int32_t seq, int32_t n, hearth_error *err)
-{
-    HB_TRY(session_seq_keep(s, seq, n, err));
-    hr_kv_trim(&s->kv, seq, n);
-    return HEARTH_OK;
-}
-
-hearth_status hearth_seq_fork(hearth_session *s, int32_t src, int32_t dst, int32_t n,
-                              hearth_error *err)
-{
-    HB_TRY(session_seq_keep(s, src, n, err));
-    HB_TRY(session_seq(s, dst, err));
-    hr_kv_fork(&s->kv, src, dst, n);
-    return HEARTH_OK;
-}
-
-void hearth_session_reset(hearth_session *s)
-{
-    for (int32_t i = 0; i < s->config.n_seqs; i++)
-        hr_kv_trim(&s->kv, i, 0);
-    s->n_logits = 0;
-}
-
-void hearth_session_cancel(hearth_session *s)
-{
-    atomic_store(&s->cancel, 1);
-}
-
-/* ---- profile ---- */
-
-hearth_status hearth_session_profile(hearth_session *s, size_t index, int reset,
-                                     hearth_profile_row *row, hearth_error *err)
-{
-    const struct session_profile_map *p = &s->profile;
-    if (index >= p->n_rows)
-        return hb_fail(err, HEARTH_E_RANGE, "profile: row %zu of %u", index, p->n_rows);
-    hearth_profile_row full = {.struct_size = row->struct_size, .op = p->rows[index].op};
-    for (uint32_t i = 0; i < s->plan->n_steps; i++) {
-        struct ht_step *step = &s->plan->steps[i];
-        if (p->row_of_step[i] != index)
-            continue;
-        full.calls += step->calls;
-        full.ns += step->ns;
-        full.bytes += step->calls * step->weight_bytes;
-        full.macs += step->calls * step->macs_per_row;
-        if (reset)
-            step->calls = step->ns = 0;
-    }
-    memcpy(row, &full, row->struct_size < sizeof full ? row->struct_size : sizeof full);
-    return HEARTH_OK;
-}
-
-/* ---- pools ---- */
-
-hearth_status hearth_pool_open(const hearth_pool_config *config, hearth_pool **pool,
-                               hearth_error *err)
-{
-    hearth_pool_config c = {.struct_size = sizeof c};
-    struct hb_alloc hooks;
-    struct ht_pool *p;
-    if (config)
-        memcpy(&c, config, config->struct_size < sizeof c ? config->struct_size : sizeof c);
-    HB_TRY(hr_hooks(&c.allocator, &hooks, err));
-    c.allocator = (hearth_allocator){hooks.alloc, hooks.free, hooks.user};
-    HB_TRY(ht_pool_create(&c, &p, err));
-    *pool = (hearth_pool *)p;
-    return HEARTH_OK;
-}
-
-int32_t hearth_pool_threads(const hearth_pool *pool)
-{
-    return ht_pool_workers((const struct ht_pool *)pool);
-}
-
-void hearth_pool_close(hearth_pool *pool)
-{
-    ht_pool_destroy((struct ht_pool *)pool);
 }
 
 const hearth_model *hr_session_model(const hearth_session *session)

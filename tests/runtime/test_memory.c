@@ -22,6 +22,8 @@ static int teardown(void **state)
 }
 
 /* Open everything, say a few words, close everything. */
+static uint32_t session_flags;
+
 static hearth_status whole_run(struct test_heap *heap, bool close_heap, hearth_error *err)
 {
     hearth_model *model = NULL;
@@ -38,7 +40,7 @@ static hearth_status whole_run(struct test_heap *heap, bool close_heap, hearth_e
         status = hearth_pool_open(&pc, &pool, err);
     if (status == HEARTH_OK) {
         hearth_session_config sc = {.struct_size = sizeof sc, .n_ctx = 128, .pool = pool,
-                                    .allocator = hooks};
+                                    .allocator = hooks, .flags = session_flags};
         status = hearth_session_open(model, &sc, &session, err);
     }
     if (status == HEARTH_OK)
@@ -77,6 +79,25 @@ static void nothing_is_allocated_between_create_and_the_last_token(void **state)
     assert_int_equal(whole_run(&heap, true, &err), HEARTH_OK);
     assert_int_equal(heap.blocks, 0);
     assert_int_equal(heap.live, 0);
+}
+
+static void without_the_arena_blocks_are_many_and_all_come_back(void **state)
+{
+    (void)state;
+    struct test_heap heap[2] = {{.refuse_at = -1}, {.refuse_at = -1}};
+    hearth_error err;
+    for (uint32_t i = 0; i < 2; i++) {
+        session_flags = i * HEARTH_SESSION_NO_ARENA;
+        assert_int_equal(whole_run(&heap[i], true, &err), HEARTH_OK);
+        assert_int_equal(heap[i].live, 0);
+    }
+    assert_true(heap[1].total > heap[0].total);
+    for (long n = 0; n < (long)heap[1].total; n++) {
+        struct test_heap h = {.refuse_at = n};
+        (void)whole_run(&h, false, &err);
+        assert_int_equal(h.live, 0);
+    }
+    session_flags = 0;
 }
 
 static void every_refused_allocation_is_a_status_without_a_leak(void **state)
@@ -159,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_allocated_between_create_and_the_last_token),
+        cmocka_unit_test(without_the_arena_blocks_are_many_and_all_come_back),
         cmocka_unit_test(every_refused_allocation_is_a_status_without_a_leak),
         cmocka_unit_test(callers_memory_of_exactly_the_needed_size_is_enough),
         cmocka_unit_test(scratch_and_activations_do_not_grow_with_the_context),

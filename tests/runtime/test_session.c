@@ -204,6 +204,39 @@ static void the_profile_counts_every_step(void **state)
     hearth_session_close(s);
 }
 
+struct seen {
+    int norms, matmuls;
+    float last_norm;
+};
+
+static void look(void *user, const hearth_observation *o)
+{
+    struct seen *s = user;
+    s->matmuls += strcmp(o->op, "matmul") == 0;
+    if (strcmp(o->op, "norm") == 0 && o->data) {
+        s->norms++;
+        assert_int_equal(o->columns, 256);
+        s->last_norm = o->data[(o->rows - 1) * o->stride];
+    }
+}
+
+static void an_observer_sees_every_step(void **state)
+{
+    (void)state;
+    struct seen seen[2] = {{0}};
+    int32_t tokens[4] = {1, 2, 3, 4};
+    for (int i = 0; i < 2; i++) { /* the same values for any chunk */
+        hearth_session_config c = {.struct_size = sizeof c, .n_batch = i ? 4 : 2, .observe = look,
+                                   .observe_user = &seen[i]};
+        hearth_session *s = test_session(model, &c);
+        assert_int_equal(hearth_session_eval(s, tokens, 4, NULL, NULL), HEARTH_OK);
+        hearth_session_close(s);
+    }
+    assert_int_equal(seen[1].norms, 3 * 2 + 1); /* two a layer, and the last */
+    assert_true(seen[1].matmuls >= 3 * 4 + 1);
+    assert_true(seen[0].last_norm == seen[1].last_norm && seen[0].last_norm != 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_step_takes_its_positions_back),
         cmocka_unit_test(bad_configurations_are_refused_by_name),
         cmocka_unit_test(the_profile_counts_every_step),
+        cmocka_unit_test(an_observer_sees_every_step),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
