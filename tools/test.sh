@@ -4,6 +4,7 @@
 #
 #   release         the command, and the acceptance checks
 #   asan-ubsan      everything but what the sanitizers make too slow (label slow)
+#   tsan            --full only: the pool, the shared arena and whole models on many threads
 #   aarch64-cross   what needs no cmocka, under qemu-user; left out where the cross compiler is not there
 #   dev             all tests, last
 set -euo pipefail
@@ -58,6 +59,11 @@ run_tests release -L accept "${tier[@]}"
 
 build asan-ubsan
 run_tests asan-ubsan -LE 'full|slow'
+
+if [ ${#tier[@]} = 0 ]; then
+    build tsan
+    run_tests tsan -R '^test_(base|pool|attention|session|generation|memory)$'
+fi
 
 if [ "$(uname -m)" != aarch64 ] && have_command aarch64-linux-gnu-gcc && have_command qemu-aarch64; then
     build aarch64-cross
