@@ -1,6 +1,7 @@
 /* hb_fail and the small bounded formatter under it. stdio is not used in the core: it drags in
  * locale, files and allocation on small targets. */
 #include "base/hb_error.h"
+#include "base/hb_unicode.h"
 #include <string.h>
 
 const char *hearth_status_text(hearth_status status)
@@ -30,36 +31,12 @@ static void error_put(struct error_sink *s, char c)
         s->cut = true;
 }
 
-/* Length of the well-formed UTF-8 sequence at p (Unicode 15, table 3-7), 0 if there is none. */
-static size_t error_utf8_len(const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xC2 && p[0] <= 0xDF)
-        return n >= 2 && (p[1] & 0xC0) == 0x80 ? 2 : 0;
-    if (p[0] >= 0xE0 && p[0] <= 0xEF) {
-        if (n < 3 || (p[1] & 0xC0) != 0x80 || (p[2] & 0xC0) != 0x80)
-            return 0;
-        if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F))
-            return 0;
-        return 3;
-    }
-    if (p[0] >= 0xF0 && p[0] <= 0xF4) {
-        if (n < 4 || (p[1] & 0xC0) != 0x80 || (p[2] & 0xC0) != 0x80 || (p[3] & 0xC0) != 0x80)
-            return 0;
-        if ((p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
-            return 0;
-        return 4;
-    }
-    return 0;
-}
-
 static void error_put_escaped(struct error_sink *s, const char *text, size_t n)
 {
     static const char hex[] = "0123456789abcdef";
     const unsigned char *p = (const unsigned char *)text;
     for (size_t i = 0; i < n && !s->cut;) {
-        size_t len = error_utf8_len(p + i, n - i);
+        size_t len = hb_utf8_len(p + i, n - i);
         bool control = p[i] < 0x20 || p[i] == 0x7F;
         if (len == 0 || control) {
             error_put(s, '\\');
