@@ -53,6 +53,7 @@ struct ck {
     size_t n_buffers;
     char what[160]; /* the case, for messages */
     int failures;
+    uint64_t hash; /* of all that `ref` gave, NaN as one value: the same on every machine */
     bool json;
 };
 

@@ -1,6 +1,8 @@
-/* Every kernel of every level against the scalar one.
+/* Every kernel of every level against the scalar one, and the scalar one against itself on other
+ * machines: hashes of its results with seed 1 are stored in check_hashes.def.
  *
  *   check_kernels [--slot=GLOB] [--level=NAME] [--seed=N] [--bench] [--json] [--plugin=FILE.so]
+ *   check_kernels --hashes        the rows of check_hashes.def
  *
  * Expands the lists of src/kernels. A slot that a level fills is `checked`; one that it leaves empty
  * `inherits` the version underneath; a level that this machine or this build lacks is `not on this
@@ -20,13 +22,44 @@
 static struct {
     const char *slot, *level, *plugin;
     uint64_t seed;
-    bool bench, json, verbose;
+    bool bench, json, verbose, hashes;
     struct ck_tolerance tolerance;
 } opt = {.slot = "*", .seed = 1};
 
 static struct {
     int checked, inherits, failed;
 } count;
+
+static const struct {
+    const char *slot;
+    uint64_t hash;
+} hashes[] = {
+#define CK_HASH(slot, hash) {#slot, hash},
+#include "check_hashes.def"
+#undef CK_HASH
+    {NULL, 0}};
+
+/* The scalar results of one slot against those stored. */
+static void check_hash(struct ck *c)
+{
+    if (opt.hashes)
+        printf("CK_HASH(%s, 0x%016llX)\n", c->slot, (unsigned long long)c->hash);
+    if (opt.hashes || opt.seed != 1)
+        return;
+    for (size_t i = 0; hashes[i].slot; i++)
+        if (!strcmp(hashes[i].slot, c->slot)) {
+            if (hashes[i].hash != c->hash) {
+                fprintf(stderr,
+                        "FAILED %s %s: its results hash to %016llX, in check_hashes.def %016llX.\n"
+                        "If the contract or the cases have changed, check_kernels --hashes makes the list anew.\n",
+                        c->level, c->slot, (unsigned long long)c->hash,
+                        (unsigned long long)hashes[i].hash);
+                c->failures++;
+            }
+            return;
+        }
+    printf("%-8s %-22s has no row in check_hashes.def\n", c->level, c->slot);
+}
 
 /* One slot of one level. `ref`: what the function is compared with; NULL fn: inherits. */
 static void slot(const struct hk_table *scalar, const char *level, const char *name,
@@ -49,9 +82,12 @@ static void slot(const struct hk_table *scalar, const char *level, const char *n
                    .qtype = qtype,
                    .tolerance = tolerance,
                    .rng = opt.seed,
+                   .hash = 0xCBF29CE484222325u,
                    .json = opt.json};
     uint64_t start = ck_now_ns();
     type->check(&c);
+    if (!strcmp(level, "scalar"))
+        check_hash(&c);
     count.checked++;
     count.failed += c.failures > 0;
     if (opt.verbose || c.failures)
@@ -105,7 +141,8 @@ static void check_table(const struct hk_table *scalar, const struct hk_table *t,
     KV_SLOT(id, put_v, "kv_put_v_" #name, hk_kv_put_fn)
 #include "kernels/kvtypes.def"
 #undef HK_KVTYPE
-    printf("%s: %d checked, %d inherits, %d failed\n", level, count.checked, count.inherits,
+    if (!opt.hashes)
+        printf("%s: %d checked, %d inherits, %d failed\n", level, count.checked, count.inherits,
            count.failed);
 }
 
@@ -147,6 +184,10 @@ static bool parse(int argc, char **argv)
             opt.json = true;
         else if (option(argv[i], "--verbose", &v))
             opt.verbose = true;
+        else if (option(argv[i], "--hashes", &v)) {
+            opt.hashes = true;
+            opt.level = "scalar";
+        }
         else if (option(argv[i], "--tolerance", &v) &&
                  (!strncmp(v, "ulp:", 4) || !strncmp(v, "sum:", 4)))
             opt.tolerance =
@@ -162,10 +203,12 @@ int main(int argc, char **argv)
     if (!parse(argc, argv)) {
         fprintf(stderr,
                 "usage: check_kernels [--slot=GLOB] [--level=NAME] [--seed=N] [--bench] [--json]\n"
-                "                     [--verbose] [--plugin=FILE.so] [--tolerance=ulp:N|sum:C]\n");
+                "                     [--verbose] [--plugin=FILE.so] [--tolerance=ulp:N|sum:C]\n"
+                "       check_kernels --hashes\n");
         return 2;
     }
-    printf("seed %llu\n", (unsigned long long)opt.seed);
+    if (!opt.hashes)
+        printf("seed %llu\n", (unsigned long long)opt.seed);
     uint32_t features = hb_os_cpu_features();
     struct hk_table scalar;
     hk_select(&scalar, 0, HK_LEVEL_scalar);

@@ -134,9 +134,25 @@ static bool agree(const struct ck *c, float ref, float got, double terms)
            c->tolerance.n * 0x1p-23 * fmax(terms, fabs((double)ref)) + 0x1p-140;
 }
 
+/* FNV-1a */
+static void hash_byte(struct ck *c, uint8_t byte)
+{
+    c->hash = (c->hash ^ byte) * 0x100000001B3u;
+}
+
+static void hash_floats(struct ck *c, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = isnan(x[i]) ? 0x7FC00000u : hk_to_bits(x[i]);
+        for (int shift = 0; shift < 32; shift += 8)
+            hash_byte(c, (uint8_t)(bits >> shift));
+    }
+}
+
 void ck_same_floats(struct ck *c, const char *name, const float *ref, const float *got, size_t n,
                     const double *terms)
 {
+    hash_floats(c, ref, n);
     for (size_t i = 0; i < n; i++)
         if (!agree(c, ref[i], got[i], terms ? terms[i] : 0)) {
             fail(c, "%s[%zu] of %zu = %a (%g), should be %a (%g)", name, i, n, (double)got[i],
@@ -148,6 +164,8 @@ void ck_same_floats(struct ck *c, const char *name, const float *ref, const floa
 void ck_same_bytes(struct ck *c, const char *name, const void *ref, const void *got, size_t bytes)
 {
     const uint8_t *a = ref, *b = got;
+    for (size_t i = 0; i < bytes; i++)
+        hash_byte(c, a[i]);
     for (size_t i = 0; i < bytes; i++)
         if (a[i] != b[i]) {
             fail(c, "byte %zu of %zu in %s = 0x%02x, should be 0x%02x", i, bytes, name, b[i], a[i]);
