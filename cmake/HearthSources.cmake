@@ -79,6 +79,7 @@ list(APPEND HEARTH_SOURCES
   src/runtime/model.c
   src/runtime/text.c
   src/runtime/tokenizer.c
+  src/runtime/encoder.c
   src/runtime/kv.c
   src/runtime/session.c
   src/runtime/step.c

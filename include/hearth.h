@@ -489,6 +489,62 @@ typedef struct hearth_profile_row {
 HEARTH_API hearth_status hearth_session_profile(hearth_session *session, size_t index, int reset,
                                                 hearth_profile_row *row, hearth_error *err);
 
+/* ---- encoders: text through a graph of tensors ---------------------------------------------- */
+
+/* A tokenizer in front of a graph and, for embeddings, pooling behind it. Inputs of the graph are
+ * known by their names: input_ids, attention_mask, token_type_ids or segment_ids, position_ids.
+ *
+ * Every text is a run of its own, so its numbers do not depend on what else is encoded: no padding,
+ * and of a dynamically quantised graph one quantisation group per text. */
+typedef struct hearth_encoder hearth_encoder;
+
+typedef enum hearth_pooling {
+    HEARTH_POOL_MEAN = 0, /* over the tokens of the text */
+    HEARTH_POOL_CLS = 1,  /* the first */
+    HEARTH_POOL_LAST = 2
+} hearth_pooling;
+
+typedef struct hearth_encoder_config {
+    uint32_t struct_size;
+    hearth_session *session;           /* of a HEARTH_MODEL_TENSOR model; borrowed */
+    const hearth_tokenizer *tokenizer; /* borrowed */
+    hearth_pooling pooling;
+    int32_t no_normalize;              /* embeddings as they are; else of length 1 */
+    int32_t max_tokens;  /* 0: as the tokenizer's file and the model's position table allow */
+    int32_t truncate;    /* longer texts are cut and marked; else refused */
+    hearth_allocator allocator;
+} hearth_encoder_config;
+
+HEARTH_API hearth_status hearth_encoder_open(const hearth_encoder_config *config,
+                                             hearth_encoder **encoder, hearth_error *err);
+HEARTH_API void hearth_encoder_close(hearth_encoder *encoder); /* NULL is fine */
+/* The most tokens of a text, special ones included; 0 if nothing says so. */
+HEARTH_API int32_t hearth_encoder_max_tokens(const hearth_encoder *encoder);
+
+typedef struct hearth_encoding {
+    uint32_t struct_size;
+    const float *values; /* [n_values], until the next call on this encoder */
+    size_t n_values;
+    int32_t n_tokens;    /* that were run */
+    int32_t truncated;   /* the text had more */
+} hearth_encoding;
+
+/* One text. Classify gives the first output of shape [1][labels], as it is: logits. Embed pools the
+ * first output of shape [1][tokens][size], or takes one of shape [1][size] as pooled already.
+ * encoding->struct_size must be set.
+ *
+ * HEARTH_E_LIMIT     more tokens than the model takes, both numbers in the sentence
+ * HEARTH_E_RANGE     no token at all
+ * HEARTH_E_NOT_FOUND the graph has no such output, or an input with an unknown name
+ * HEARTH_E_NUMERIC   NaN or infinity came out
+ * and those of hearth_session_infer. */
+HEARTH_API hearth_status hearth_encoder_classify(hearth_encoder *encoder, const char *text,
+                                                 size_t text_len, hearth_encoding *encoding,
+                                                 hearth_error *err);
+HEARTH_API hearth_status hearth_encoder_embed(hearth_encoder *encoder, const char *text,
+                                              size_t text_len, hearth_encoding *encoding,
+                                              hearth_error *err);
+
 /* ---- sampling ------------------------------------------------------------------------------ */
 
 /* Order: logit bias, penalties (repeat, then presence and frequency), then, if temperature > 0:

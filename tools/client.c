@@ -140,14 +140,18 @@ static int client_refuse_level(const char *level)
     return hc_fail(HC_USAGE, "--level", "%s; this machine runs %s", level, known);
 }
 
-int hc_session_open(const struct hc_common *common, const struct hc_model *m,
-                    hearth_session_config *config, struct hc_session *s)
+static int client_session_open(const struct hc_common *common, const struct hc_model *m,
+                               hearth_model_kind kind, hearth_session_config *config,
+                               struct hc_session *s)
 {
+    static const char *const kinds[] = {
+        [HEARTH_MODEL_GENERATIVE] = "a model that generates text",
+        [HEARTH_MODEL_TENSOR] = "a graph of tensors",
+        [HEARTH_MODEL_VOCAB] = "a vocabulary without tensors",
+    };
     *s = (struct hc_session){0};
-    if (m->info.kind != HEARTH_MODEL_GENERATIVE)
-        return hc_fail(HC_REFUSED, m->path, "%s; a model that generates text is accepted",
-                       m->info.kind == HEARTH_MODEL_VOCAB ? "a vocabulary without tensors"
-                                                          : "a graph of tensors");
+    if (m->info.kind != kind)
+        return hc_fail(HC_REFUSED, m->path, "%s; %s is accepted", kinds[m->info.kind], kinds[kind]);
     if (common->level && !client_level_known(common->level))
         return client_refuse_level(common->level);
     hearth_error err = {0};
@@ -176,6 +180,18 @@ int hc_session_open(const struct hc_common *common, const struct hc_model *m,
     s->info.struct_size = sizeof s->info;
     hearth_session_get_info(s->session, &s->info);
     return HC_OK;
+}
+
+int hc_session_open(const struct hc_common *common, const struct hc_model *m,
+                    hearth_session_config *config, struct hc_session *s)
+{
+    return client_session_open(common, m, HEARTH_MODEL_GENERATIVE, config, s);
+}
+
+int hc_tensor_session_open(const struct hc_common *common, const struct hc_model *m,
+                           hearth_session_config *config, struct hc_session *s)
+{
+    return client_session_open(common, m, HEARTH_MODEL_TENSOR, config, s);
 }
 
 void hc_session_close(struct hc_session *s)

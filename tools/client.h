@@ -41,6 +41,9 @@ struct hc_session {
  * Same rules as hc_model_open. */
 int hc_session_open(const struct hc_common *common, const struct hc_model *m,
                     hearth_session_config *config, struct hc_session *s);
+/* The same for a graph of tensors. */
+int hc_tensor_session_open(const struct hc_common *common, const struct hc_model *m,
+                           hearth_session_config *config, struct hc_session *s);
 void hc_session_close(struct hc_session *s);
 
 /* File, model and session together: what a run is planned to hold in memory. */

@@ -79,7 +79,7 @@ static int infer_with(const struct infer_settings *s, const struct hc_model *m)
     hearth_tensor *outputs = calloc(n + 1, sizeof *outputs);
     int rc = infer_read(&s->in, inputs);
     if (rc == HC_OK)
-        rc = hc_session_open(&s->common, m, &config, &session);
+        rc = hc_tensor_session_open(&s->common, m, &config, &session);
     if (rc == HC_OK) {
         for (size_t i = 0; i < s->in.n; i++)
             given[i] = inputs[i].tensor;

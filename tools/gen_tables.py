@@ -72,7 +72,8 @@ def pretokenizers():
 def commands():
     have = [(f"`{n}`", t) for n, t in rows("tools/commands.def", "HC_COMMAND")]
     later = [(f"`{n}`", f"not there yet, waits for {t}")
-             for n, t in rows("tools/commands.def", "HC_LATER_COMMAND")]
+             for n, t in rows("tools/commands.def", "HC_LATER_COMMAND")
+             if n not in dict(rows("tools/commands.def", "HC_COMMAND"))]  # both: a build without
     return table("`hearth` …", "", lines=have + later)
 
 
