@@ -1,5 +1,6 @@
 /* Float matmul of tensors at avx2: 6 rows of a times two vectors of columns in registers. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_unroll.h"
 #include <immintrin.h>
 
 #define GEMM_ROW_BLOCK 6
@@ -9,18 +10,21 @@ HB_INLINE void gemm_block(float *restrict y, size_t ldy, const float *restrict a
                           bool add)
 {
     __m256 lo[GEMM_ROW_BLOCK], hi[GEMM_ROW_BLOCK];
+    HK_UNROLL(6)
     for (size_t i = 0; i < rows; i++) {
         lo[i] = add ? _mm256_loadu_ps(y + i * ldy) : _mm256_setzero_ps();
         hi[i] = add ? _mm256_loadu_ps(y + i * ldy + 8) : _mm256_setzero_ps();
     }
     for (size_t p = 0; p < k; p++) {
         __m256 b0 = _mm256_loadu_ps(b + p * ldb), b1 = _mm256_loadu_ps(b + p * ldb + 8);
+        HK_UNROLL(6)
         for (size_t i = 0; i < rows; i++) {
             __m256 x = _mm256_broadcast_ss(a + i * lda + p);
             lo[i] = _mm256_fmadd_ps(x, b0, lo[i]);
             hi[i] = _mm256_fmadd_ps(x, b1, hi[i]);
         }
     }
+    HK_UNROLL(6)
     for (size_t i = 0; i < rows; i++) {
         _mm256_storeu_ps(y + i * ldy, lo[i]);
         _mm256_storeu_ps(y + i * ldy + 8, hi[i]);

@@ -1,5 +1,6 @@
 /* Float matmul of tensors at avx512: 12 rows of a times two vectors of columns in registers. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_unroll.h"
 #include <immintrin.h>
 
 #define GEMM_ROW_BLOCK 12
@@ -9,6 +10,7 @@ HB_INLINE void gemm_block(float *restrict y, size_t ldy, const float *restrict a
                           bool add, __mmask16 m0, __mmask16 m1)
 {
     __m512 lo[GEMM_ROW_BLOCK], hi[GEMM_ROW_BLOCK];
+    HK_UNROLL(12)
     for (size_t i = 0; i < rows; i++) {
         lo[i] = add ? _mm512_maskz_loadu_ps(m0, y + i * ldy) : _mm512_setzero_ps();
         hi[i] = add ? _mm512_maskz_loadu_ps(m1, y + i * ldy + 16) : _mm512_setzero_ps();
@@ -16,12 +18,14 @@ HB_INLINE void gemm_block(float *restrict y, size_t ldy, const float *restrict a
     for (size_t p = 0; p < k; p++) {
         __m512 b0 = _mm512_maskz_loadu_ps(m0, b + p * ldb);
         __m512 b1 = _mm512_maskz_loadu_ps(m1, b + p * ldb + 16);
+        HK_UNROLL(12)
         for (size_t i = 0; i < rows; i++) {
             __m512 x = _mm512_set1_ps(a[i * lda + p]);
             lo[i] = _mm512_fmadd_ps(x, b0, lo[i]);
             hi[i] = _mm512_fmadd_ps(x, b1, hi[i]);
         }
     }
+    HK_UNROLL(12)
     for (size_t i = 0; i < rows; i++) {
         _mm512_mask_storeu_ps(y + i * ldy, m0, lo[i]);
         _mm512_mask_storeu_ps(y + i * ldy + 16, m1, hi[i]);

@@ -1,5 +1,6 @@
 /* Integer matmul at avx512: 12 rows times two vectors of 16 columns, four products a step. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_unroll.h"
 #include <immintrin.h>
 #include <string.h>
 
@@ -9,10 +10,12 @@ HB_INLINE void gemm_i8_block(int32_t *restrict y, size_t ldy, const uint8_t *res
                              const int8_t *restrict tile, const size_t rows, size_t k4)
 {
     __m512i lo[I8_ROWS], hi[I8_ROWS];
+    HK_UNROLL(12)
     for (size_t i = 0; i < rows; i++)
         lo[i] = hi[i] = _mm512_setzero_si512();
     for (size_t p = 0; p < k4; p++) {
         __m512i b0 = _mm512_loadu_si512(tile + p * 128), b1 = _mm512_loadu_si512(tile + p * 128 + 64);
+        HK_UNROLL(12)
         for (size_t i = 0; i < rows; i++) {
             int32_t four;
             memcpy(&four, a + i * lda + p * 4, 4);
@@ -21,6 +24,7 @@ HB_INLINE void gemm_i8_block(int32_t *restrict y, size_t ldy, const uint8_t *res
             hi[i] = _mm512_dpbusd_epi32(hi[i], x, b1);
         }
     }
+    HK_UNROLL(12)
     for (size_t i = 0; i < rows; i++) {
         _mm512_storeu_si512(y + i * ldy, lo[i]);
         _mm512_storeu_si512(y + i * ldy + 16, hi[i]);
