@@ -104,6 +104,7 @@ if(HEARTH_ONNX)
     src/onnx/hx_wire.c
     src/runtime/load_onnx.c
     src/onnx/hx_import.c
+    src/onnx/hx_fuse.c
     src/onnx/hx_ops.c
     ${hearth_onnx_ops}
     src/onnx/hx_types.c

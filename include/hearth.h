@@ -136,6 +136,7 @@ typedef struct hearth_model_config {
 
 #define HEARTH_MODEL_NO_GGUF       1u /* behave as if built without GGUF */
 #define HEARTH_MODEL_NO_ONNX       2u
+#define HEARTH_MODEL_NO_FUSION     8u /* run a graph of tensors node by node, as it is written */
 #define HEARTH_MODEL_VOCAB_ONLY    4u /* tokenizer and metadata only; tensors may be absent */
 
 /* Open a model from bytes (format told by content). Time is proportional to the metadata, not to

@@ -242,6 +242,33 @@ struct ht_nll {
     uint8_t reduce;
     int64_t ignore;
 };
+struct ht_scan {
+    int n_scan_in;
+    int64_t in_axis[64], out_axis[64], in_reverse[64], out_reverse[64];
+};
+/* recurrent: op_recurrent.c lists the inputs. act: up to three functions for each direction */
+enum ht_recurrent_kind { HT_RNN, HT_GRU, HT_LSTM };
+enum ht_direction { HT_FORWARD, HT_REVERSE, HT_BOTH };
+struct ht_act {
+    uint8_t kind;
+    float alpha, beta;
+};
+struct ht_recurrent {
+    uint8_t kind, direction;
+    bool batch_first, linear_before_reset, coupled;
+    float clip;
+    struct ht_act act[6];
+};
+struct ht_attn_mask {
+    float filter, scale;
+    bool causal;
+};
+struct ht_unpack_bits {
+    int64_t k, n, block, bits;
+};
+struct ht_einsum {
+    char equation[128];
+};
 /* pack_i8: (b); int_gemm: (a, b, a zero or none, b zero or none, packed b) -> i32 */
 
 /* ---- emitting with less writing; every helper adds nodes to g ---- */

@@ -503,7 +503,7 @@ static hearth_status import_nodes(struct hx_import *im, const struct hx_node *no
     return HEARTH_OK;
 }
 
-hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena,
+hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, bool fuse,
                         struct hx_program *out, hearth_error *err)
 {
     struct hx_import im = {.arena = arena, .model = model, .g = &out->graph, .opsets = model->opsets,
@@ -517,5 +517,6 @@ hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena,
     HB_TRY(HB_ARENA_NEW(arena, struct hx_info, model->graph.n_inputs, &infos, err));
     out->inputs = infos;
     out->outputs = model->graph.outputs;
-    return import_graph(&im, &model->graph, infos);
+    HB_TRY(import_graph(&im, &model->graph, infos));
+    return fuse ? hx_fuse(&out->graph, arena, err) : HEARTH_OK;
 }

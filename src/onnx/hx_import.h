@@ -16,8 +16,15 @@ struct hx_program {
 };
 
 /* model and its bytes must outlive the program; everything else is in the arena. */
-hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena,
+hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, bool fuse,
                         struct hx_program *out, hearth_error *err);
+
+/* Named rewrites of a graph just built; outputs keep their names and, up to rounding, their values:
+ *   gelu              x/2 (1 + erf(x / sqrt 2)) written out
+ *   layer_norm        (x - mean) / sqrt(var + eps) * scale + bias written out
+ *   matmul_bias_act   matmul of a constant matrix, plus a vector, then an activation
+ *   int_matmul_scale  int8 matmul, cast, times scale, plus bias; bits stay the same */
+hearth_status hx_fuse(struct ht_graph *g, struct hb_arena *arena, hearth_error *err);
 
 /* ---- for the files of ops/ ---- */
 

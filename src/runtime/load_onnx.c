@@ -63,7 +63,8 @@ static hearth_status load_onnx_open(struct hearth_model *m, const hearth_bytes *
         m->info.kind = HEARTH_MODEL_VOCAB;
         return HEARTH_OK;
     }
-    HB_TRY(hx_import(&o->model, &m->arena, &o->program, err));
+    HB_TRY(hx_import(&o->model, &m->arena, !(flags & HEARTH_MODEL_NO_FUSION), &o->program,
+                     err));
     m->graph = &o->program.graph;
     HB_TRY(load_onnx_io(m, o->program.inputs, m->graph->n_inputs, &m->inputs, err));
     return load_onnx_io(m, o->program.outputs, m->graph->n_outputs, &m->outputs, err);

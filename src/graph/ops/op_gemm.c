@@ -132,7 +132,11 @@ static hearth_status gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_erro
     HB_TRY(gemm_shape(b, s, &rank, dim, err));
     HB_TRY(gemm_c(s, rank, dim, err));
     g->n_panels = (g->n + GEMM_COLS - 1) / GEMM_COLS;
+    /* every block of rows packs the panels anew: no more blocks than keep the workers busy */
     g->n_blocks = (g->m + GEMM_ROWS - 1) / GEMM_ROWS;
+    int64_t enough = 4 * (int64_t)ht_bind_workers(b), panels = g->batches * g->n_panels;
+    if (panels > 0 && panels * g->n_blocks > enough)
+        g->n_blocks = (enough + panels - 1) / panels;
     while (g->batches * g->n_panels * g->n_blocks > HT_MAX_UNITS && g->n_blocks > 1)
         g->n_blocks = (g->n_blocks + 1) / 2;
     int64_t k = g->k < GEMM_K ? g->k : GEMM_K;

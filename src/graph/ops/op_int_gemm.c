@@ -86,7 +86,7 @@ static hearth_status pack_run(const struct ht_step *s, const struct ht_run *run,
 const struct ht_op ht_op_pack_i8 = {"pack_i8", sizeof(struct ht_no_params), pack_plan, pack_units,
                                     pack_run, 0, 0};
 
-/* ---- the matmul: (a, b, a zero, b zero, packed b) ---- */
+/* ---- the matmul: (a, b, a zero, b zero, packed b), to floats with (scale, [bias]) behind ---- */
 
 struct int_gemm_plan {
     int64_t m, n, k, batches, tiles, blocks;
@@ -159,7 +159,26 @@ static hearth_status int_gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_
         return ht_bad_shape(s, "more than 65535 units of work", err);
     ht_want_scratch(b, (size_t)(pack_k4(g->k) * 4 * INT_GEMM_ROWS) +
                            INT_GEMM_ROWS * (HK_I8_COLS + 1) * sizeof(int32_t));
-    return ht_out(b, s, 0, HK_I32, rank, dim, -1, err);
+    if (s->n_in <= 5)
+        return ht_out(b, s, 0, HK_I32, rank, dim, -1, err);
+    for (uint32_t i = 5; i < s->n_in; i++)
+        if (s->in[i] && (s->in[i]->type != HK_F32 || !ht_is_dense(s->in[i]) ||
+                         (ht_elements(s->in[i]) != 1 && ht_elements(s->in[i]) != g->n)))
+            return ht_bad_shape(s, "scale and bias want one f32, or one per column", err);
+    return ht_out(b, s, 0, HK_F32, rank, dim, -1, err);
+}
+
+/* One row of sums to floats: times scale, plus bias; each rounds once, as separate steps would. */
+static void int_gemm_to_float(const struct ht_step *s, float *y, const int32_t *v, int64_t col, int64_t cols)
+{
+    const struct ht_tensor *scale = s->in[5], *bias = s->n_in > 6 ? s->in[6] : NULL;
+    const float *f = (const float *)(const void *)scale->data;
+    const float *b = bias ? (const float *)(const void *)bias->data : NULL;
+    bool one = ht_elements(scale) == 1, one_bias = bias && ht_elements(bias) == 1;
+    for (int64_t j = 0; j < cols; j++)
+        y[j] = (float)v[j] * f[one ? 0 : col + j];
+    for (int64_t j = 0; j < cols && b; j++)
+        y[j] += b[one_bias ? 0 : col + j];
 }
 
 static int64_t int_gemm_units(const struct ht_step *s, const struct ht_run *run)
@@ -226,7 +245,9 @@ static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *
                               (size_t)n_rows, (size_t)pack_k4(g->k));
         for (int64_t i = 0; i < n_rows; i++) {
             int32_t za = int_gemm_zero(s->in[2], g->a_zeros, (row + i) % g->a_zeros, a_shift);
-            int32_t *y = (int32_t *)(void *)s->out[0]->data + (batch * g->m + row + i) * g->n + col;
+            int32_t line[HK_I8_COLS];
+            int64_t to = (batch * g->m + row + i) * g->n + col;
+            int32_t *y = s->n_in > 5 ? line : (int32_t *)(void *)s->out[0]->data + to;
             for (int64_t j = 0; j < cols; j++) {
                 int32_t zb = int_gemm_zero(s->in[3], g->b_zeros, col + j, b_shift);
                 uint32_t v = (uint32_t)block[i * HK_I8_COLS + j] - (uint32_t)za * (uint32_t)col_sums[j] -
@@ -234,6 +255,8 @@ static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *
                              (uint32_t)g->k * (uint32_t)za * (uint32_t)zb;
                 y[j] = (int32_t)v;
             }
+            if (s->n_in > 5)
+                int_gemm_to_float(s, (float *)(void *)s->out[0]->data + to, line, col, cols);
         }
     }
     return HEARTH_OK;
