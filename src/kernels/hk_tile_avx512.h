@@ -65,10 +65,10 @@ HB_INLINE void hk512_b32_cols(__m512 *acc, const uint8_t *u, const float *d, con
                               const int groups, const int width)
 {
     const int n_cols = groups * width;
-    union {
+    HB_ALIGNAS(64) union {
         int32_t start[16][8]; /* -offset * sum */
         float sum[16][8];
-    } HB_ALIGNAS(64) fix;
+    } fix;
     __m256i factor = _mm256_set1_epi16((short)(has_min ? 1 : -offset));
     for (int c = 0; c < n_cols; c++) {
         __m256i v = _mm256_madd_epi16(hk512_sums_of(&x, (size_t)c), factor);
@@ -117,10 +117,10 @@ HB_INLINE void hk512_k_cols(__m512 *acc, const uint8_t *u, const int8_t *sc, con
                             const bool has_min, const int sub, const int groups, const int width)
 {
     const int n_cols = groups * width, n_sub = 256 / sub;
-    union {
+    HB_ALIGNAS(64) union {
         int32_t start[16][16]; /* -offset * sum */
         int16_t sum[16][16];
-    } HB_ALIGNAS(64) fix;
+    } fix;
     for (int c = 0; c < n_cols; c++) {
         __m256i v = hk512_sums_of(&x, (size_t)c);
         __m256i v32 = _mm256_madd_epi16(v, _mm256_set1_epi16(1));

@@ -84,10 +84,10 @@ HB_INLINE void tile_avx2_b32(float (*acc)[16], const uint8_t *u, const float *d,
                              size_t n_blocks, struct tile_avx2_cols x, int offset,
                              const bool has_min, const bool wide, const int n_cols)
 {
-    union {
+    HB_ALIGNAS(32) union {
         int32_t start[4][8]; /* -offset * sum */
         float sum[4][8];
-    } HB_ALIGNAS(32) fix;
+    } fix;
     __m256 p[4][2];
     __m256i factor = _mm256_set1_epi16((short)(has_min ? 1 : wide ? 0 : -offset));
     for (int c = 0; c < n_cols; c++) {

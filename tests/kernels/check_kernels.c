@@ -14,6 +14,8 @@
 #include "check.h"
 #include "base/os/hb_os.h"
 #include <fnmatch.h>
+#include <signal.h>
+#include <unistd.h>
 #if defined(__linux__) || defined(__APPLE__)
 #include <dlfcn.h>
 #define CK_HAVE_DLOPEN 1
@@ -61,6 +63,23 @@ static void check_hash(struct ck *c)
     printf("%-8s %-22s has no row in check_hashes.def\n", c->level, c->slot);
 }
 
+/* A kernel that leaves its buffers meets an inaccessible page: say which one it was. */
+static const struct ck *running;
+
+static void on_fault(int sig)
+{
+    static const char text[] = " touched memory outside its buffers: ";
+    (void)sig;
+    if (!running)
+        _exit(1);
+    const char *parts[] = {"FAILED ", running->level, " ", running->slot,
+                           text,      running->what,  "\n"};
+    for (size_t i = 0; i < HB_COUNT(parts); i++)
+        if (write(2, parts[i], strlen(parts[i])) < 0)
+            break;
+    _exit(1);
+}
+
 /* One slot of one level. `ref`: what the function is compared with; NULL fn: inherits. */
 static void slot(const struct hk_table *scalar, const char *level, const char *name,
                  const struct hk_qtype_info *qtype, ck_fn *ref, ck_fn *fn,
@@ -85,6 +104,7 @@ static void slot(const struct hk_table *scalar, const char *level, const char *n
                    .hash = 0xCBF29CE484222325u,
                    .json = opt.json};
     uint64_t start = ck_now_ns();
+    running = &c;
     type->check(&c);
     if (!strcmp(level, "scalar"))
         check_hash(&c);
@@ -209,6 +229,8 @@ int main(int argc, char **argv)
     }
     if (!opt.hashes)
         printf("seed %llu\n", (unsigned long long)opt.seed);
+    signal(SIGSEGV, on_fault);
+    signal(SIGBUS, on_fault);
     uint32_t features = hb_os_cpu_features();
     struct hk_table scalar;
     hk_select(&scalar, 0, HK_LEVEL_scalar);
