@@ -132,6 +132,10 @@ typedef struct hearth_model_config {
     void *mem;        /* caller's memory for everything the model builds, or NULL for `allocator` */
     size_t mem_bytes; /* see hearth_model_need */
     hearth_allocator allocator;
+    /* ONNX: the directory in which tensors may keep their data in other files, normally the model's own.
+     * NULL: such models are refused. Nothing outside of it is opened and no link is followed; the
+     * files stay mapped until the model is closed. */
+    const char *external_dir;
 } hearth_model_config;
 
 #define HEARTH_MODEL_NO_GGUF       1u /* behave as if built without GGUF */

@@ -60,6 +60,8 @@ static const struct hc_option cli_common[] = {
      "CPUs the workers are bound to: 0,2-3 or a mask 0xd"},
     {"--memory-limit", HC_BYTES, COMMON(memory_limit), 0, 0, "BYTES",
      "refuse what needs more; K, M, G for powers of 1024"},
+    {"--external-data", HC_FLAG, COMMON(external_data), 0, 0, NULL,
+     "ONNX: tensors may keep their data in other files beside the model"},
     {"--no-mmap", HC_FLAG, COMMON(no_mmap), 0, 0, NULL, "read the model into memory, do not map it"},
     {"--json", HC_FLAG, COMMON(json), 0, 0, NULL, "print the result as JSON"},
     {"--weights", HC_LATER, 0, 0, 0, "TYPE", "ONNX models"},

@@ -101,6 +101,7 @@ struct hc_common {
     uint64_t memory_limit; /* 0: none */
     bool json;
     bool no_mmap;
+    bool external_data;
     char **rest; /* arguments that are no options, where the command takes them */
     int n_rest;
 };

@@ -45,7 +45,7 @@ static int client_file_open(const struct hc_common *common, const char *path, st
 int hc_files_open(const struct hc_common *common, struct hc_model *m)
 {
     int no = 1, count = 1;
-    *m = (struct hc_model){.path = common->model};
+    *m = (struct hc_model){.path = common->model, .external_data = common->external_data};
     bool split = client_split_name(m->path, &no, &count);
     if (split && no != 1)
         return hc_fail(HC_USAGE, m->path, "part %d of a split model; its first part, "
@@ -73,7 +73,14 @@ hearth_status hc_model_from_files(struct hc_model *m, uint32_t flags, hearth_err
     for (size_t i = 0; i < m->n_files; i++)
         bytes[i] = (hearth_bytes){hearth_file_bytes(m->files[i]), hearth_file_size(m->files[i])};
     hearth_model_config config = {.struct_size = sizeof config, .flags = flags};
+    const char *slash = strrchr(m->path, '/');
+    char *dir = NULL; /* the model's own */
+    if (m->external_data) {
+        dir = slash ? strndup(m->path, (size_t)(slash - m->path) + 1) : strdup(".");
+        config.external_dir = dir;
+    }
     hearth_status status = hearth_model_open(bytes, m->n_files, &config, &m->model, err);
+    free(dir);
     free(bytes);
     if (status != HEARTH_OK)
         return status;

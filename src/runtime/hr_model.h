@@ -29,7 +29,9 @@ struct hr_loader {
     bool (*probe)(const void *bytes, size_t size);
     /* Fills info, lm, tokenizer from the bytes; memory from model->arena. */
     hearth_status (*open)(struct hearth_model *model, const hearth_bytes *files, size_t n_files,
-                          uint32_t flags, hearth_error *err);
+                          const hearth_model_config *config, hearth_error *err);
+    /* Gives back what is not memory; may be NULL. Called once after open, well or not. */
+    void (*close)(struct hearth_model *model);
     size_t (*tensor_count)(const struct hearth_model *model);
     void (*tensor)(const struct hearth_model *model, size_t i, hearth_tensor_info *info);
     size_t (*meta_count)(const struct hearth_model *model);

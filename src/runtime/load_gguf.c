@@ -16,7 +16,8 @@ static hearth_status load_gguf_tokenizer(struct hearth_model *m, const struct hg
 }
 
 static hearth_status load_gguf_open(struct hearth_model *m, const hearth_bytes *files,
-                                    size_t n_files, uint32_t flags, hearth_error *err)
+                                    size_t n_files, const hearth_model_config *config,
+                                    hearth_error *err)
 {
     struct hg_file *file;
     struct hg_facts facts;
@@ -30,7 +31,7 @@ static hearth_status load_gguf_open(struct hearth_model *m, const hearth_bytes *
     m->info.n_params = facts.n_params;
     m->info.weight_bytes = facts.weight_bytes;
     HB_TRY(load_gguf_tokenizer(m, file, err));
-    if (flags & HEARTH_MODEL_VOCAB_ONLY) {
+    if (config->flags & HEARTH_MODEL_VOCAB_ONLY) {
         m->info.kind = HEARTH_MODEL_VOCAB;
         return HEARTH_OK;
     }

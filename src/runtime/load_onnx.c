@@ -1,13 +1,66 @@
 /* ONNX files as models: loading, importing, and what a caller may ask about them. */
 #include "onnx/hx_import.h"
 #include "runtime/hr_model.h"
+#include "base/os/hb_os.h"
 #include "graph/ht_plan.h"
 #include <string.h>
+
+/* A file of external data, mapped until the model is closed. */
+struct load_onnx_file {
+    struct load_onnx_file *next;
+    const char *location;
+    struct hb_file file;
+};
 
 struct load_onnx {
     struct hx_model model;
     struct hx_program program;
+    struct hb_arena *arena;
+    struct hb_dir dir;
+    struct load_onnx_file *files;
 };
+
+/* Many tensors lie in one file: it is opened once. */
+static hearth_status load_onnx_external(void *user, const char *location, const void **bytes,
+                                        size_t *size, hearth_error *err)
+{
+    struct load_onnx *o = user;
+    struct load_onnx_file *f = o->files;
+    while (f && strcmp(f->location, location) != 0)
+        f = f->next;
+    if (!f) {
+        HB_TRY(HB_ARENA_NEW(o->arena, struct load_onnx_file, 1, &f, err));
+        HB_TRY(hb_os_dir_file_open(&o->dir, location, HEARTH_WITH_MMAP ? 0 : HB_MAP_NO_MMAP, 0,
+                                   &f->file, err));
+        f->location = location;
+        f->next = o->files;
+        o->files = f;
+    }
+    *bytes = f->file.bytes;
+    *size = f->file.size;
+    return HEARTH_OK;
+}
+
+static hearth_status load_onnx_read(struct hearth_model *m, struct load_onnx *o,
+                                    const hearth_bytes *file, const char *external_dir,
+                                    hearth_error *err)
+{
+    struct hx_external external = {load_onnx_external, o};
+    o->arena = &m->arena;
+    if (!external_dir)
+        return hx_load(file->data, file->size, &m->arena, NULL, &o->model, err);
+    HB_TRY(hb_os_dir_open(external_dir, &o->dir, err));
+    hearth_status status = hx_load(file->data, file->size, &m->arena, &external, &o->model, err);
+    hb_os_dir_close(&o->dir);
+    return status;
+}
+
+static void load_onnx_close(struct hearth_model *m)
+{
+    struct load_onnx *o = m->file;
+    for (struct load_onnx_file *f = o ? o->files : NULL; f; f = f->next)
+        hb_os_file_close(&f->file);
+}
 
 static hearth_status load_onnx_io(struct hearth_model *m, const struct hx_info *infos, uint32_t n,
                                   const hearth_io_info **out, hearth_error *err)
@@ -50,20 +103,22 @@ static void load_onnx_facts(struct hearth_model *m, const struct load_onnx *o)
 }
 
 static hearth_status load_onnx_open(struct hearth_model *m, const hearth_bytes *files,
-                                    size_t n_files, uint32_t flags, hearth_error *err)
+                                    size_t n_files, const hearth_model_config *config,
+                                    hearth_error *err)
 {
     struct load_onnx *o;
     if (n_files != 1)
         return hb_fail(err, HEARTH_E_ARGUMENT, "model: %zu files; an ONNX model has one", n_files);
     HB_TRY(HB_ARENA_NEW(&m->arena, struct load_onnx, 1, &o, err));
     m->file = o;
-    HB_TRY(hx_load(files[0].data, files[0].size, &m->arena, NULL, &o->model, err));
+    bool knows_dir = config->struct_size >= sizeof *config; /* older callers do not have the field */
+    HB_TRY(load_onnx_read(m, o, &files[0], knows_dir ? config->external_dir : NULL, err));
     load_onnx_facts(m, o);
-    if (flags & HEARTH_MODEL_VOCAB_ONLY) {
+    if (config->flags & HEARTH_MODEL_VOCAB_ONLY) {
         m->info.kind = HEARTH_MODEL_VOCAB;
         return HEARTH_OK;
     }
-    HB_TRY(hx_import(&o->model, &m->arena, !(flags & HEARTH_MODEL_NO_FUSION), &o->program,
+    HB_TRY(hx_import(&o->model, &m->arena, !(config->flags & HEARTH_MODEL_NO_FUSION), &o->program,
                      err));
     m->graph = &o->program.graph;
     HB_TRY(load_onnx_io(m, o->program.inputs, m->graph->n_inputs, &m->inputs, err));
@@ -117,6 +172,7 @@ const struct hr_loader hr_loader_onnx = {
     .off_flag = HEARTH_MODEL_NO_ONNX,
     .probe = hx_looks_like,
     .open = load_onnx_open,
+    .close = load_onnx_close,
     .tensor_count = load_onnx_tensor_count,
     .tensor = load_onnx_tensor,
     .meta_count = load_onnx_meta_count,

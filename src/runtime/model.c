@@ -77,10 +77,12 @@ hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,
         m->loader = loader;
         m->info.format = loader->name;
         m->info.architecture = m->info.name = m->info.file_type = "";
-        status = loader->open(m, files, n_files, config->flags, err);
+        status = loader->open(m, files, n_files, config, err);
         arena = m->arena;
     }
     if (status != HEARTH_OK) {
+        if (m && loader->close)
+            loader->close(m);
         hb_arena_release(&arena);
         return status;
     }
@@ -111,6 +113,8 @@ void hearth_model_close(hearth_model *model)
 {
     if (!model)
         return;
+    if (model->loader->close)
+        model->loader->close(model);
     struct hb_arena arena = model->arena; /* the model lives inside it */
     hb_arena_release(&arena);
 }

@@ -28,6 +28,17 @@ hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
                               struct hb_file *out, hearth_error *err);
 void hb_os_file_close(struct hb_file *file);
 
+/* A directory whose files may be opened, and nothing outside of it. */
+struct hb_dir {
+    int handle; /* -1: closed */
+};
+
+hearth_status hb_os_dir_open(const char *path, struct hb_dir *out, hearth_error *err);
+/* `location` is relative, "a/b.bin": each step is opened from the one before and none may be a link. */
+hearth_status hb_os_dir_file_open(const struct hb_dir *dir, const char *location, unsigned flags,
+                                  size_t max_size, struct hb_file *out, hearth_error *err);
+void hb_os_dir_close(struct hb_dir *dir);
+
 /* ---- memory ---- */
 
 /* malloc and free behind the hooks; NULL hooks where there is no heap. */

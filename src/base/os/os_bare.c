@@ -15,6 +15,24 @@ void hb_os_file_close(struct hb_file *file)
     *file = (struct hb_file){0};
 }
 
+hearth_status hb_os_dir_open(const char *path, struct hb_dir *out, hearth_error *err)
+{
+    (void)out;
+    return hb_fail(err, HEARTH_E_UNSUPPORTED, "%s: this build has no files", path);
+}
+
+hearth_status hb_os_dir_file_open(const struct hb_dir *dir, const char *location, unsigned flags,
+                                  size_t max_size, struct hb_file *out, hearth_error *err)
+{
+    (void)dir, (void)flags, (void)max_size, (void)out;
+    return hb_fail(err, HEARTH_E_UNSUPPORTED, "%s: this build has no files", location);
+}
+
+void hb_os_dir_close(struct hb_dir *dir)
+{
+    dir->handle = -1;
+}
+
 const struct hb_alloc *hb_os_heap(void)
 {
     return NULL;

@@ -86,14 +86,10 @@ static hearth_status posix_load(int fd, const char *path, unsigned flags, size_t
     return HEARTH_OK;
 }
 
-hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
-                              struct hb_file *out, hearth_error *err)
+/* Takes fd over, whatever happens. */
+static hearth_status posix_open_fd(int fd, const char *path, unsigned flags, size_t max_size,
+                                   struct hb_file *out, hearth_error *err)
 {
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return hb_fail(err, errno == ENOENT ? HEARTH_E_NOT_FOUND : HEARTH_E_IO,
-                       "%s: cannot be opened: %s", path, strerror(errno));
     struct stat st;
     hearth_status status = HEARTH_OK;
     if (fstat(fd, &st) != 0)
@@ -111,6 +107,68 @@ hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
         status = posix_load(fd, path, flags, (size_t)st.st_size, out, err);
     close(fd);
     return status;
+}
+
+hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
+                              struct hb_file *out, hearth_error *err)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return hb_fail(err, errno == ENOENT ? HEARTH_E_NOT_FOUND : HEARTH_E_IO,
+                       "%s: cannot be opened: %s", path, strerror(errno));
+    return posix_open_fd(fd, path, flags, max_size, out, err);
+}
+
+hearth_status hb_os_dir_open(const char *path, struct hb_dir *out, hearth_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    if (fd < 0)
+        return hb_fail(err, errno == ENOENT ? HEARTH_E_NOT_FOUND : HEARTH_E_IO,
+                       "%s: cannot be opened as a directory: %s", path, strerror(errno));
+    out->handle = fd;
+    return HEARTH_OK;
+}
+
+hearth_status hb_os_dir_file_open(const struct hb_dir *dir, const char *location, unsigned flags,
+                                  size_t max_size, struct hb_file *out, hearth_error *err)
+{
+    int at = dir->handle;
+    for (const char *step = location;;) {
+        char name[256];
+        size_t len = strcspn(step, "/");
+        bool last = step[len] == 0;
+        if (len == 0 || len >= sizeof name || (len == 1 && step[0] == '.') ||
+            (len == 2 && step[0] == '.' && step[1] == '.')) {
+            if (at != dir->handle)
+                close(at);
+            return hb_fail(err, HEARTH_E_ARGUMENT, "%s: a path down from a directory is accepted",
+                           location);
+        }
+        memcpy(name, step, len);
+        name[len] = 0;
+        int fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW |
+                                      (last ? 0 : O_DIRECTORY));
+        int error = errno;
+        if (at != dir->handle)
+            close(at);
+        if (fd < 0)
+            return hb_fail(err, error == ENOENT ? HEARTH_E_NOT_FOUND : HEARTH_E_IO,
+                           "%s: cannot be opened: %s", location,
+                           error == ELOOP || error == ENOTDIR ? "a link or no directory on the way"
+                                                              : strerror(error));
+        if (last)
+            return posix_open_fd(fd, location, flags, max_size, out, err);
+        at = fd;
+        step += len + 1;
+    }
+}
+
+void hb_os_dir_close(struct hb_dir *dir)
+{
+    if (dir->handle >= 0)
+        close(dir->handle);
+    dir->handle = -1;
 }
 
 void hb_os_file_close(struct hb_file *file)
