@@ -11,6 +11,7 @@
 
 const struct hk_table hk_table_neon_dot = {
     .level = "neon_dot",
+    .gemm_i8 = hk_gemm_i8__neon_dot,
     .tile_b32 = hk_tile_b32__neon_dot,
     .tile_k32 = hk_tile_k32__neon_dot,
     .tile_k16 = hk_tile_k16__neon_dot,
