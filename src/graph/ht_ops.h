@@ -259,6 +259,19 @@ struct ht_recurrent {
     float clip;
     struct ht_act act[6];
 };
+enum ht_resize_mode { HT_RESIZE_NEAREST, HT_RESIZE_LINEAR, HT_RESIZE_CUBIC };
+enum ht_coordinates { HT_COORD_HALF, HT_COORD_ASYMMETRIC, HT_COORD_CORNERS, HT_COORD_PYTORCH, HT_COORD_CROP,
+                      HT_COORD_HALF_SYMMETRIC };
+enum ht_nearest { HT_NEAREST_DOWN, HT_NEAREST_UP, HT_NEAREST_FLOOR, HT_NEAREST_CEIL };
+enum ht_aspect { HT_ASPECT_STRETCH, HT_ASPECT_SMALLER, HT_ASPECT_LARGER };
+struct ht_resize {
+    uint8_t mode, coordinates, nearest, policy;
+    bool exclude_outside, antialias;
+    double cubic;
+    float extrapolation;
+    int n_axes;
+    int64_t axes[HT_MAX_RANK];
+};
 struct ht_attn_mask {
     float filter, scale;
     bool causal;

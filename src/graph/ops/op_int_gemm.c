@@ -168,19 +168,6 @@ static hearth_status int_gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_
     return ht_out(b, s, 0, HK_F32, rank, dim, -1, err);
 }
 
-/* One row of sums to floats: times scale, plus bias; each rounds once, as separate steps would. */
-static void int_gemm_to_float(const struct ht_step *s, float *y, const int32_t *v, int64_t col, int64_t cols)
-{
-    const struct ht_tensor *scale = s->in[5], *bias = s->n_in > 6 ? s->in[6] : NULL;
-    const float *f = (const float *)(const void *)scale->data;
-    const float *b = bias ? (const float *)(const void *)bias->data : NULL;
-    bool one = ht_elements(scale) == 1, one_bias = bias && ht_elements(bias) == 1;
-    for (int64_t j = 0; j < cols; j++)
-        y[j] = (float)v[j] * f[one ? 0 : col + j];
-    for (int64_t j = 0; j < cols && b; j++)
-        y[j] += b[one_bias ? 0 : col + j];
-}
-
 static int64_t int_gemm_units(const struct ht_step *s, const struct ht_run *run)
 {
     const struct int_gemm_plan *g = s->plan;
@@ -216,16 +203,72 @@ static int32_t int_gemm_zero(const struct ht_tensor *z, int64_t count, int64_t i
     return (z->type == HK_I8 ? (int8_t)v : v) + shift;
 }
 
+/* What every row of a tile shares. Loops run over all 32 columns, so that compilers make vectors of them. */
+struct int_gemm_tile {
+    int32_t sums[HK_I8_COLS], zero[HK_I8_COLS], fix[HK_I8_COLS];
+    float scale[HK_I8_COLS], bias[HK_I8_COLS];
+    bool one_zero;
+};
+
+static void int_gemm_tile(const struct ht_step *s, struct int_gemm_tile *t, const uint8_t *col_sums, int64_t col,
+                          int64_t cols, int32_t b_shift)
+{
+    const struct int_gemm_plan *g = s->plan;
+    const struct ht_tensor *scale = s->n_in > 5 ? s->in[5] : NULL, *bias = s->n_in > 6 ? s->in[6] : NULL;
+    memset(t, 0, sizeof *t);
+    memcpy(t->sums, col_sums, sizeof t->sums);
+    t->one_zero = g->b_zeros == 1;
+    for (int64_t j = 0; j < cols; j++) {
+        t->zero[j] = int_gemm_zero(s->in[3], g->b_zeros, col + j, b_shift);
+        if (scale)
+            t->scale[j] = ((const float *)(const void *)scale->data)[ht_elements(scale) == 1 ? 0 : col + j];
+        if (bias)
+            t->bias[j] = ((const float *)(const void *)bias->data)[ht_elements(bias) == 1 ? 0 : col + j];
+    }
+}
+
+/* fix[j] = za sum b' - k za zb: the part of the correction that depends on the row's zero point alone. */
+static void int_gemm_fix(struct int_gemm_tile *t, int32_t za, int64_t k)
+{
+    for (int j = 0; j < HK_I8_COLS; j++)
+        t->fix[j] = (int32_t)((uint32_t)za * ((uint32_t)t->sums[j] - (uint32_t)k * (uint32_t)t->zero[j]));
+}
+
+static void int_gemm_row(const struct ht_step *s, const struct int_gemm_tile *t, const int32_t *restrict v,
+                         int32_t sum, int64_t to, int64_t cols)
+{
+    uint32_t line[HK_I8_COLS];
+    float out[HK_I8_COLS];
+    if (t->one_zero) {
+        uint32_t off = (uint32_t)t->zero[0] * (uint32_t)sum;
+        for (int j = 0; j < HK_I8_COLS; j++)
+            line[j] = (uint32_t)v[j] - (uint32_t)t->fix[j] - off;
+    } else {
+        for (int j = 0; j < HK_I8_COLS; j++)
+            line[j] = (uint32_t)v[j] - (uint32_t)t->fix[j] - (uint32_t)t->zero[j] * (uint32_t)sum;
+    }
+    if (s->n_in <= 5) {
+        memcpy((int32_t *)(void *)s->out[0]->data + to, line, (size_t)cols * sizeof *line);
+        return;
+    }
+    for (int j = 0; j < HK_I8_COLS; j++) /* each step rounds once, as separate ops would */
+        out[j] = (float)(int32_t)line[j] * t->scale[j];
+    if (s->n_in > 6 && s->in[6])
+        for (int j = 0; j < HK_I8_COLS; j++)
+            out[j] += t->bias[j];
+    memcpy((float *)(void *)s->out[0]->data + to, out, (size_t)cols * sizeof *out);
+}
+
 static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
                                   int64_t begin, int64_t end, hearth_error *err)
 {
     const struct int_gemm_plan *g = s->plan;
-    const struct ht_tensor *a = s->in[0], *w = s->in[1], *packed = s->in[4];
-    int64_t ld = pack_k4(g->k) * 4, w_tiles = packed->dim[1];
+    const struct ht_tensor *a = s->in[0], *packed = s->in[4];
+    int64_t ld = pack_k4(g->k) * 4, w_tiles = packed->dim[1], packed_rows = -1;
     uint8_t *rows = scratch;
     int32_t *sums = (int32_t *)(void *)(rows + ld * INT_GEMM_ROWS), *block = sums + INT_GEMM_ROWS;
-    int32_t a_shift = a->type == HK_I8 ? 128 : 0, b_shift = w->type == HK_U8 ? -128 : 0;
-    int64_t packed_rows = -1;
+    int32_t a_shift = a->type == HK_I8 ? 128 : 0, b_shift = s->in[1]->type == HK_U8 ? -128 : 0;
+    struct int_gemm_tile t;
     (void)err;
     for (int64_t u = begin; u < end; u++) {
         int64_t tile = u % g->tiles, at = u / g->tiles, row = at % g->blocks * INT_GEMM_ROWS;
@@ -235,28 +278,17 @@ static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *
         int64_t a_at = ht_walk_offset(&g->walk, 0, outer) + last * g->walk.stride[0][g->walk.rank - 1];
         int64_t w_at = ht_walk_offset(&g->walk, 1, outer) + last * g->walk.stride[1][g->walk.rank - 1];
         const uint8_t *codes = packed->data + (w_at * w_tiles + tile) * packed->dim[2];
-        const int32_t *col_sums = (const int32_t *)(const void *)(codes + ld * HK_I8_COLS);
-        bool want_sums = b_shift != 0 || s->in[3] != NULL;
         if (packed_rows != at) /* units of one block of rows follow one another */
-            int_gemm_rows(rows, sums, a->data + (a_at * g->m + row) * g->k, n_rows, g->k,
-                          a_shift ? 0x80 : 0, want_sums);
+            int_gemm_rows(rows, sums, a->data + (a_at * g->m + row) * g->k, n_rows, g->k, a_shift ? 0x80 : 0,
+                          b_shift != 0 || s->in[3] != NULL);
         packed_rows = at;
-        run->kernels->gemm_i8(block, HK_I8_COLS, rows, (size_t)ld, (const int8_t *)codes,
-                              (size_t)n_rows, (size_t)pack_k4(g->k));
+        run->kernels->gemm_i8(block, HK_I8_COLS, rows, (size_t)ld, (const int8_t *)codes, (size_t)n_rows,
+                              (size_t)pack_k4(g->k));
+        int_gemm_tile(s, &t, codes + ld * HK_I8_COLS, col, cols, b_shift);
         for (int64_t i = 0; i < n_rows; i++) {
-            int32_t za = int_gemm_zero(s->in[2], g->a_zeros, (row + i) % g->a_zeros, a_shift);
-            int32_t line[HK_I8_COLS];
-            int64_t to = (batch * g->m + row + i) * g->n + col;
-            int32_t *y = s->n_in > 5 ? line : (int32_t *)(void *)s->out[0]->data + to;
-            for (int64_t j = 0; j < cols; j++) {
-                int32_t zb = int_gemm_zero(s->in[3], g->b_zeros, col + j, b_shift);
-                uint32_t v = (uint32_t)block[i * HK_I8_COLS + j] - (uint32_t)za * (uint32_t)col_sums[j] -
-                             (uint32_t)zb * (uint32_t)sums[i] +
-                             (uint32_t)g->k * (uint32_t)za * (uint32_t)zb;
-                y[j] = (int32_t)v;
-            }
-            if (s->n_in > 5)
-                int_gemm_to_float(s, (float *)(void *)s->out[0]->data + to, line, col, cols);
+            if (i == 0 || g->a_zeros > 1)
+                int_gemm_fix(&t, int_gemm_zero(s->in[2], g->a_zeros, (row + i) % g->a_zeros, a_shift), g->k);
+            int_gemm_row(s, &t, block + i * HK_I8_COLS, sums[i], (batch * g->m + row + i) * g->n + col, cols);
         }
     }
     return HEARTH_OK;
