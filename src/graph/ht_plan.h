@@ -52,7 +52,7 @@ struct ht_step {
     uint32_t n_in, n_out;
     uint64_t weight_bytes; /* read per run, for the profile */
     uint64_t macs_per_row;
-    uint64_t calls, ns; /* profile */
+    uint64_t calls, rows, ns; /* profile */
 };
 
 /* What a run sees. */

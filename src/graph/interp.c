@@ -67,6 +67,8 @@ static void interp_account(struct interp_job *j)
     uint64_t now = hb_os_now_ns();
     struct ht_step *s = &j->plan->steps[j->step];
     s->calls++;
+    if (s->macs_per_row)
+        s->rows += (uint64_t)ht_rows(s->in[0], j->run);
     s->ns += now - j->since;
     j->since = now;
 }

@@ -235,9 +235,9 @@ hearth_status hearth_session_profile(hearth_session *s, size_t index, int reset,
         full.calls += step->calls;
         full.ns += step->ns;
         full.bytes += step->calls * step->weight_bytes;
-        full.macs += step->calls * step->macs_per_row;
+        full.macs += step->rows * step->macs_per_row;
         if (reset)
-            step->calls = step->ns = 0;
+            step->calls = step->rows = step->ns = 0;
     }
     memcpy(row, &full, row->struct_size < sizeof full ? row->struct_size : sizeof full);
     return HEARTH_OK;

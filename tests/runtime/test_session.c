@@ -197,7 +197,10 @@ static void the_profile_counts_every_step(void **state)
     for (size_t i = 0; hearth_session_profile(s, i, 0, &row, NULL) == HEARTH_OK; i++)
         if (strcmp(row.op, "matmul q8_0") == 0) {
             matmul = true;
-            assert_true(row.calls > 0 && row.ns > 0 && row.macs > 0);
+            assert_true(row.calls > 0 && row.ns > 0);
+            /* four tokens through three layers of 0.79 million weights, the last of which keeps one
+             * row behind attention, and one row through the head of 4.2 million */
+            assert_true(row.macs > 4u * 1000 * 1000 * 2 && row.macs < 4u * 1000 * 1000 * 7);
             assert_true(row.bytes > 3 * 1000 * 1000 && row.bytes < 8 * 1000 * 1000);
         }
     assert_true(matmul);

