@@ -12,3 +12,8 @@ if(NOT CMAKE_CROSSCOMPILING)
   hearth_program(bench_infer ../bench/bench_infer.c)
   target_compile_definitions(bench_infer PRIVATE _GNU_SOURCE)
 endif()
+
+# The backend cases through the command, and our own beside them.
+if(TARGET hearth_command)
+  hearth_python_test(onnx_backend tests/onnx/test_backend.py $<TARGET_FILE:hearth_command> 850)
+endif()

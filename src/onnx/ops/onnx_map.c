@@ -167,6 +167,18 @@ OLD2(mul_1, MUL)
 OLD2(div_1, DIV)
 OLD2(pow_1, POW)
 
+/* PRelu before opset 7: slopes belong to the second dimension. */
+static hearth_status prelu_1_lower(struct hx_import *im, const struct hx_node *node)
+{
+    const struct ht_axis_params params = {1};
+    ht_id in[2] = {hx_in(im, node, 0), hx_in(im, node, 1)}, y;
+    HB_TRY(hx_op(im, &ht_op_align, &params, in, 2, &in[1], 1));
+    HB_TRY(hx_map2(im, HT_MAP_PRELU, in[0], in[1], &y));
+    return hx_out(im, node, 0, y);
+}
+
+const struct hx_op hx_op_prelu_1 = {2, 2, 1, 1, prelu_1_lower, 0};
+
 /* ---- any number of inputs ---- */
 
 static hearth_status fold_lower(struct hx_import *im, const struct hx_node *node)

@@ -50,7 +50,10 @@ static hearth_status qlinear_matmul_lower(struct hx_import *im, const struct hx_
     HB_TRY(hx_int_gemm(im, hx_in(im, node, 0), hx_in(im, node, 3), hx_in(im, node, 2),
                        hx_in(im, node, 5), &sum));
     HB_TRY(hx_cast(im, sum, HK_F32, &sum));
-    HB_TRY(hx_map2(im, HT_MAP_MUL, hx_in(im, node, 1), hx_in(im, node, 4), &scale));
+    ht_id a_scale, b_scale; /* float16 scales are multiplied in float32 */
+    HB_TRY(hx_cast(im, hx_in(im, node, 1), HK_F32, &a_scale));
+    HB_TRY(hx_cast(im, hx_in(im, node, 4), HK_F32, &b_scale));
+    HB_TRY(hx_map2(im, HT_MAP_MUL, a_scale, b_scale, &scale));
     HB_TRY(hx_map2(im, HT_MAP_MUL, sum, scale, &in[0]));
     in[1] = hx_in(im, node, 6);
     in[2] = hx_in(im, node, 7);
