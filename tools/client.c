@@ -45,7 +45,8 @@ static int client_file_open(const struct hc_common *common, const char *path, st
 int hc_files_open(const struct hc_common *common, struct hc_model *m)
 {
     int no = 1, count = 1;
-    *m = (struct hc_model){.path = common->model, .external_data = common->external_data};
+    *m = (struct hc_model){.path = common->model, .external_data = common->external_data,
+                           .process_bytes = hc_peak_rss()};
     bool split = client_split_name(m->path, &no, &count);
     if (split && no != 1)
         return hc_fail(HC_USAGE, m->path, "part %d of a split model; its first part, "
@@ -211,7 +212,7 @@ void hc_session_close(struct hc_session *s)
 
 uint64_t hc_planned_bytes(const struct hc_model *m, const struct hc_session *s)
 {
-    return m->file_bytes + m->info.model_bytes + s->info.planned_bytes;
+    return m->process_bytes + m->file_bytes + m->info.model_bytes + s->info.planned_bytes;
 }
 
 /* ---- texts and tokens ---- */

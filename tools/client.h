@@ -12,6 +12,7 @@ struct hc_model {
     hearth_file **files; /* [n_files], the parts of a split model in order */
     size_t n_files;
     uint64_t file_bytes; /* of all parts */
+    uint64_t process_bytes; /* resident before the first file was opened: program and libraries */
     hearth_model *model;
     hearth_model_info info;
 };
@@ -47,7 +48,7 @@ int hc_tensor_session_open(const struct hc_common *common, const struct hc_model
                            hearth_session_config *config, struct hc_session *s);
 void hc_session_close(struct hc_session *s);
 
-/* File, model and session together: what a run is planned to hold in memory. */
+/* Process, file, model and session together: what a run is planned to hold in memory. */
 uint64_t hc_planned_bytes(const struct hc_model *m, const struct hc_session *s);
 
 /* ---- texts and tokens ---- */

@@ -163,7 +163,7 @@ static void inspect_json_stored(struct hj *j, const struct hc_model *m)
     ROW("activation_bytes", hs->info.activation_bytes, "activations")                              \
     ROW("scratch_bytes", hs->info.scratch_bytes, "scratch of all workers")                         \
     ROW("session_bytes", hs->info.planned_bytes, "session: KV, activations, scratch, tables")      \
-    ROW("planned_bytes", hc_planned_bytes(m, hs), "file, model and session together")
+    ROW("planned_bytes", hc_planned_bytes(m, hs), "process, file, model and session together")
 
 static void inspect_print_plan(const struct hc_model *m, const struct hc_session *hs)
 {
