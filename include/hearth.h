@@ -536,7 +536,8 @@ typedef struct hearth_encoding {
 
 /* One text. Classify gives the first output of shape [1][labels], as it is: logits. Embed pools the
  * first output of shape [1][tokens][size], or takes one of shape [1][size] as pooled already.
- * encoding->struct_size must be set.
+ * encoding->struct_size must be set. Ids and inputs are allocated for the call, in proportion to the
+ * text, and freed; the run itself allocates nothing.
  *
  * HEARTH_E_LIMIT     more tokens than the model takes, both numbers in the sentence
  * HEARTH_E_RANGE     no token at all
