@@ -170,8 +170,9 @@ static void gemm_pack(float *panel, const float *w, int64_t w_k, int64_t w_col, 
         if (w_col == 1)
             memcpy(to, from, (size_t)n * sizeof(float));
         else
-            for (int64_t j = 0; j < n; j++)
-                to[j] = from[j * w_col];
+            for (int64_t j = 0; j < n; j++) /* weights in a file may have any address */
+                memcpy(&to[j], (const uint8_t *)from + j * w_col * (int64_t)sizeof(float),
+                       sizeof(float));
         for (int64_t j = n; j < GEMM_COLS; j++)
             to[j] = 0;
     }
