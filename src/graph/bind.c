@@ -480,6 +480,8 @@ hearth_status ht_frame_body(struct ht_frame *f, const struct ht_graph *body,
 {
     struct ht_frame *inner;
     bool done;
+    if (f->x->bodies++ >= HT_MAX_BODIES)
+        return hb_fail(err, HEARTH_E_LIMIT, "graph: bodies were run more than %u times", HT_MAX_BODIES);
     f->x->depth++;
     hearth_status status = ht_frame_open(f->x, f, body, inputs, &inner, err);
     if (status == HEARTH_OK)

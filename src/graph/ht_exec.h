@@ -21,6 +21,7 @@
 #include "graph/ht_bind.h"
 
 #define HT_MAX_FRAMES 17 /* the graph and 16 bodies inside each other */
+#define HT_MAX_BODIES (1u << 22) /* runs of bodies in one run of the graph: loops end */
 
 /* What all frames of one run share. */
 struct ht_exec {
@@ -32,6 +33,7 @@ struct ht_exec {
     uint8_t *block; /* 64-byte aligned; may be NULL while only binding */
     size_t block_bytes, block_used, block_high;
     uint32_t depth;
+    uint32_t bodies;
     bool profile;
     /* Folded constants of the root graph, shared by the plans of a session: [root->n_nodes] lists of
      * output tensors, in `kept_arena`. NULL: none are shared. */

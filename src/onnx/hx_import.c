@@ -289,14 +289,6 @@ static hearth_status import_initializers(struct hx_import *im, const struct hx_g
     return HEARTH_OK;
 }
 
-static bool import_has_initializer(const struct hx_graph *hg, const char *name)
-{
-    for (uint32_t i = 0; i < hg->n_initializers; i++)
-        if (strcmp(hg->initializers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static hearth_status import_inputs(struct hx_import *im, const struct hx_graph *hg,
                                    struct hx_info *infos)
 {
@@ -304,8 +296,8 @@ static hearth_status import_inputs(struct hx_import *im, const struct hx_graph *
         const struct hx_info *info = &hg->inputs[i];
         enum hk_qtype type = HK_F32;
         ht_id id;
-        if (import_has_initializer(hg, info->name))
-            continue;
+        if (im->scope->slots && import_slot(im->scope, info->name)->name)
+            continue; /* has an initializer */
         im->what = info->name;
         if (info->kind != HX_KIND_TENSOR && info->kind != HX_KIND_NONE)
             return hx_unsupported(im, info->kind == HX_KIND_SEQUENCE   ? "a sequence"
@@ -324,8 +316,8 @@ static hearth_status import_inputs(struct hx_import *im, const struct hx_graph *
 static hearth_status import_graph(struct hx_import *im, const struct hx_graph *hg,
                                   struct hx_info *infos)
 {
-    HB_TRY(import_inputs(im, hg, infos));
     HB_TRY(import_initializers(im, hg));
+    HB_TRY(import_inputs(im, hg, infos));
     HB_TRY(import_nodes(im, hg->nodes, hg->n_nodes));
     for (uint32_t i = 0; i < hg->n_outputs; i++) {
         ht_id id;

@@ -282,7 +282,7 @@ static hearth_status infer_plan_and_run(struct hr_infer *f, struct ht_frame **fr
 {
     *frame = infer_find(f);
     f->exec.block_used = 0;
-    f->exec.depth = 0;
+    f->exec.depth = f->exec.bodies = 0;
     if (!*frame) {
         if (f->n_plans == INFER_PLANS)
             infer_drop_plans(f);

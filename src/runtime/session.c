@@ -242,6 +242,7 @@ static hearth_status session_open_tensors(const hearth_model *model,
     struct hb_alloc hooks = {0};
     struct hb_arena arena;
     HB_TRY(session_config_copy(config, &c, err));
+    c.n_ctx = c.n_batch = c.n_seqs = c.n_kv_tokens = c.n_logits = 0; /* nothing of it exists here */
     size_t bytes = c.mem ? c.mem_bytes : session_budget(&c);
     bool from_os = !c.mem && !c.allocator.alloc;
     void *block = c.mem;

@@ -1,0 +1,153 @@
+/* hearth_session_infer: refusals by type, shape and name, shapes that change, budgets, and the rewrites
+ * against the graph as written. */
+#include "../test_support.h"
+#include <math.h>
+
+struct rig {
+    hearth_file *file;
+    hearth_model *model;
+    hearth_session *session;
+    hearth_error err;
+};
+
+static hearth_status rig_open(struct rig *r, const char *path, uint32_t flags, uint64_t budget)
+{
+    memset(r, 0, sizeof *r);
+    hearth_status status = hearth_file_open(path, NULL, &r->file, &r->err);
+    if (status != HEARTH_OK)
+        return status;
+    const hearth_bytes bytes = {hearth_file_bytes(r->file), hearth_file_size(r->file)};
+    const hearth_model_config model = {.struct_size = sizeof model, .flags = flags};
+    const hearth_session_config session = {.struct_size = sizeof session, .max_bytes = budget};
+    status = hearth_model_open(&bytes, 1, &model, &r->model, &r->err);
+    return status == HEARTH_OK ? hearth_session_open(r->model, &session, &r->session, &r->err) : status;
+}
+
+static void rig_close(struct rig *r)
+{
+    hearth_session_close(r->session);
+    hearth_model_close(r->model);
+    hearth_file_close(r->file);
+}
+
+#define CASE(name) HEARTH_SOURCE_DIR "/tests/onnx/cases/" name "/model.onnx"
+
+static float x_data[2 * 7 * 24];
+static const hearth_tensor good = {"x", HEARTH_DTYPE_F32, 3, {2, 7, 24}, x_data, sizeof x_data};
+
+static void inputs_are_checked_before_anything_runs(void **state)
+{
+    struct rig r;
+    hearth_tensor in[2] = {good, good}, out;
+    assert_int_equal(rig_open(&r, CASE("biasgelu"), 0, 1 << 20), HEARTH_OK);
+    assert_int_equal(hearth_model_input_count(r.model), 1);
+    assert_int_equal(hearth_session_infer(r.session, in, 1, &out, 1, &r.err), HEARTH_OK);
+    assert_int_equal(out.rank, 3);
+    assert_int_equal(hearth_session_infer(r.session, in, 0, &out, 1, &r.err), HEARTH_E_NOT_FOUND);
+    assert_int_equal(hearth_session_infer(r.session, in, 2, &out, 1, &r.err), HEARTH_E_ARGUMENT);
+    in[1].name = "nobody";
+    assert_int_equal(hearth_session_infer(r.session, in, 2, &out, 1, &r.err), HEARTH_E_NOT_FOUND);
+    in[0].type = HEARTH_DTYPE_I32;
+    assert_int_equal(hearth_session_infer(r.session, in, 1, &out, 1, &r.err), HEARTH_E_MISMATCH);
+    in[0] = good;
+    in[0].rank = 2;
+    assert_int_equal(hearth_session_infer(r.session, in, 1, &out, 1, &r.err), HEARTH_E_MISMATCH);
+    in[0] = good;
+    in[0].dim[1] = 8;
+    assert_int_equal(hearth_session_infer(r.session, in, 1, &out, 1, &r.err), HEARTH_E_MISMATCH);
+    in[0] = good;
+    in[0].bytes -= 4;
+    assert_int_equal(hearth_session_infer(r.session, in, 1, &out, 1, &r.err), HEARTH_E_MISMATCH);
+    in[0] = good;
+    in[0].data = (const char *)x_data + 1;
+    assert_int_equal(hearth_session_infer(r.session, in, 1, &out, 1, &r.err), HEARTH_E_ARGUMENT);
+    in[0] = good;
+    assert_int_equal(hearth_session_infer(r.session, in, 1, &out, 1, &r.err), HEARTH_OK);
+    rig_close(&r);
+}
+
+static void a_session_of_tensors_generates_no_text(void **state)
+{
+    struct rig r;
+    assert_int_equal(rig_open(&r, CASE("biasgelu"), 0, 1 << 20), HEARTH_OK);
+    const hearth_item item = {0, 0, 1};
+    assert_int_equal(hearth_session_step(r.session, &item, 1, &r.err), HEARTH_E_STATE);
+    assert_int_equal(hearth_seq_length(r.session, 0), -1);
+    rig_close(&r);
+}
+
+static void onnx_can_be_switched_off(void **state)
+{
+    struct rig r;
+    assert_int_equal(rig_open(&r, CASE("biasgelu"), HEARTH_MODEL_NO_ONNX, 1 << 20), HEARTH_E_UNSUPPORTED);
+    rig_close(&r);
+}
+
+static void a_budget_too_small_is_a_limit_and_leaves_the_session_usable(void **state)
+{
+    struct rig r;
+    hearth_tensor out;
+    assert_int_equal(rig_open(&r, CASE("biasgelu"), 0, 16384), HEARTH_OK);
+    assert_int_equal(hearth_session_infer(r.session, &good, 1, &out, 1, &r.err), HEARTH_E_LIMIT);
+    assert_int_equal(hearth_session_infer(r.session, &good, 1, &out, 1, &r.err), HEARTH_E_LIMIT);
+    rig_close(&r);
+}
+
+static int64_t ids[3][64];
+
+static void bert_inputs(const struct rig *r, hearth_tensor *in, int64_t length)
+{
+    for (size_t i = 0; i < 3; i++) {
+        hearth_io_info io = {.struct_size = sizeof io};
+        assert_int_equal(hearth_model_input(r->model, i, &io, NULL), HEARTH_OK);
+        for (int64_t k = 0; k < length; k++)
+            ids[i][k] = strcmp(io.name, "input_ids") == 0 ? 1000 + 37 * k : strcmp(io.name, "attention_mask") == 0;
+        in[i] = (hearth_tensor){io.name, HEARTH_DTYPE_I64, 2, {1, length}, ids[i], (size_t)length * 8};
+    }
+}
+
+/* Every length has its own plan; coming back to one gives the same bits. Rewrites change rounding alone. */
+static void rewrites_keep_the_values_of_bert(void **state)
+{
+    struct rig fused, plain;
+    hearth_tensor in[3], a, b;
+    float first[2];
+    const char *path = HEARTH_SHARED_DIR "/fixtures/models/tinybert-classifier.onnx";
+    if (rig_open(&fused, path, 0, 0) != HEARTH_OK) {
+        rig_close(&fused);
+        skip();
+    }
+    assert_int_equal(rig_open(&plain, path, HEARTH_MODEL_NO_FUSION, 0), HEARTH_OK);
+    for (int64_t round = 0; round < 140; round++) { /* more shapes than plans are kept */
+        bert_inputs(&fused, in, 1 + round % 64);
+        assert_int_equal(hearth_session_infer(fused.session, in, 3, &a, 1, &fused.err), HEARTH_OK);
+        if (round == 5)
+            memcpy(first, a.data, sizeof first);
+        if (round == 69 || round == 133)
+            assert_memory_equal(first, a.data, sizeof first);
+        if (round % 16)
+            continue;
+        bert_inputs(&plain, in, 1 + round % 64);
+        assert_int_equal(hearth_session_infer(plain.session, in, 3, &b, 1, &plain.err), HEARTH_OK);
+        assert_int_equal(a.bytes, b.bytes);
+        for (size_t i = 0; i < a.bytes / 4; i++)
+            assert_true(fabsf(((const float *)a.data)[i] - ((const float *)b.data)[i]) < 1e-4f);
+    }
+    bert_inputs(&fused, in, 4);
+    ids[0][2] = ids[1][2] = ids[2][2] = 1 << 30; /* a token outside the table */
+    assert_int_equal(hearth_session_infer(fused.session, in, 3, &a, 1, &fused.err), HEARTH_E_RANGE);
+    rig_close(&plain);
+    rig_close(&fused);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inputs_are_checked_before_anything_runs),
+        cmocka_unit_test(a_session_of_tensors_generates_no_text),
+        cmocka_unit_test(onnx_can_be_switched_off),
+        cmocka_unit_test(a_budget_too_small_is_a_limit_and_leaves_the_session_usable),
+        cmocka_unit_test(rewrites_keep_the_values_of_bert),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
