@@ -20,6 +20,7 @@ if(NOT CMAKE_CROSSCOMPILING)
 endif()
 
 # The backend cases through the command, and our own beside them.
+find_package(Python3 COMPONENTS Interpreter QUIET)
 if(TARGET hearth_command)
   hearth_python_test(onnx_backend tests/onnx/test_backend.py $<TARGET_FILE:hearth_command> 850)
 endif()
