@@ -4,6 +4,7 @@ file(GLOB HEARTH_GRAPH_OPS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} src/
 set(HEARTH_SOURCES
   src/base/hb_error.c
   src/base/hb_arena.c
+  src/base/hb_math.c
   src/base/hb_unicode_table.c
   src/base/os/cpu_features.c
   src/base/os/os_${HEARTH_OS}.c
@@ -69,7 +70,6 @@ if(HEARTH_GGUF)
     src/gguf/hg_load.c
     src/gguf/hg_rope.c
     src/gguf/hg_build.c
-    src/base/hb_math.c
     src/runtime/load_gguf.c
     ${hearth_archs})
 endif()

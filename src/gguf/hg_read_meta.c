@@ -10,7 +10,7 @@ hearth_status hg_read_text(struct hg_part *p, const char *what, size_t max, stru
                            hearth_error *err)
 {
     uint64_t len;
-    size_t at = p->in.pos;
+    HB_MAYBE_UNUSED size_t at = p->in.pos; /* for the sentence only */
     const uint8_t *bytes;
     if (!hb_take_u64(&p->in, &len))
         return hb_fail(err, HEARTH_E_TRUNCATED, "%s: the file ends in the length of %s at byte %zu",
@@ -71,7 +71,7 @@ static hearth_status read_meta_value(struct hg_part *p, struct hg_meta *m, heart
 {
     uint32_t type;
     uint64_t count = 1;
-    size_t at = p->in.pos;
+    HB_MAYBE_UNUSED size_t at = p->in.pos; /* for the sentence only */
     if (!hb_take_u32(&p->in, &type))
         goto truncated;
     if (type == HG_ARRAY) {
@@ -102,7 +102,7 @@ static hearth_status read_meta_one(struct hg_part *p, struct hb_arena *arena, st
                                    hearth_error *err)
 {
     struct hg_text key;
-    size_t at = p->in.pos;
+    HB_MAYBE_UNUSED size_t at = p->in.pos; /* for the sentence only */
     HB_TRY(hg_read_text(p, "a key", HG_MAX_KEY, &key, err));
     if (!hg_name_ok(key))
         return hb_fail(err, HEARTH_E_FORMAT,

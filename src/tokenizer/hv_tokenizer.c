@@ -53,7 +53,7 @@ static hearth_status tokenizer_check(const struct hv_config *config, hearth_erro
 static hearth_status tokenizer_ids(struct hv_tokenizer *tok, const struct hv_config *config,
                                    hearth_error *err)
 {
-    static const char *const names[HV_ID_COUNT] = {"bos", "eos", "eot", "eom", "unknown",
+    HB_MAYBE_UNUSED static const char *const names[HV_ID_COUNT] = {"bos", "eos", "eot", "eom", "unknown",
                                                    "separator", "padding", "cls", "mask"};
     const int32_t ids[HV_ID_COUNT] = {config->bos, config->eos, config->eot,
                                       config->eom, config->unk, config->sep,
