@@ -269,8 +269,9 @@ typedef struct hearth_tensor {
 #define HEARTH_TOKENIZE_PARSE_SPECIAL 2u /* texts of special tokens become their ids */
 
 /* Text (any bytes, no terminator) to ids. *n receives the number of ids the text has; when it is
- * larger than `capacity`, nothing is written and the status is HEARTH_E_FULL.
- * Allocates scratch from the model's allocator only for texts longer than 64 KiB; thread-safe. */
+ * larger than `capacity`, the first `capacity` are written and the status is HEARTH_E_FULL.
+ * Allocates scratch from the model's allocator only for a text with a very long word, and frees it
+ * before it returns; thread-safe. */
 HEARTH_API hearth_status hearth_tokenize(const hearth_model *model, const char *text,
                                          size_t text_len, uint32_t flags, int32_t *tokens,
                                          size_t capacity, size_t *n, hearth_error *err);

@@ -30,6 +30,18 @@ static void prefix_sift(const struct hv_text *texts, uint32_t *order, size_t i, 
     }
 }
 
+void hv_sort_texts(const struct hv_text *texts, uint32_t *order, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        prefix_sift(texts, order, i, n);
+    for (size_t end = n; end-- > 1;) {
+        uint32_t t = order[0];
+        order[0] = order[end];
+        order[end] = t;
+        prefix_sift(texts, order, 0, end);
+    }
+}
+
 hearth_status hv_prefix_build(struct hv_prefix *p, const struct hv_text *texts, size_t n,
                               struct hb_arena *arena, hearth_error *err)
 {
@@ -43,14 +55,7 @@ hearth_status hv_prefix_build(struct hv_prefix *p, const struct hv_text *texts, 
     }
     for (size_t b = 0; b < 256; b++)
         p->first[b + 1] += p->first[b];
-    for (size_t i = p->n / 2; i-- > 0;)
-        prefix_sift(texts, p->order, i, p->n);
-    for (size_t end = p->n; end-- > 1;) {
-        uint32_t t = p->order[0];
-        p->order[0] = p->order[end];
-        p->order[end] = t;
-        prefix_sift(texts, p->order, 0, end);
-    }
+    hv_sort_texts(texts, p->order, p->n);
     return HEARTH_OK;
 }
 

@@ -20,6 +20,9 @@ struct hv_prefix_walk {
     size_t depth;
 };
 
+/* Sort numbers of texts by their bytes, shorter first, equal ones by number. */
+void hv_sort_texts(const struct hv_text *texts, uint32_t *order, size_t n);
+
 /* Of equal texts the last counts. Empty ones are left out. */
 hearth_status hv_prefix_build(struct hv_prefix *p, const struct hv_text *texts, size_t n,
                               struct hb_arena *arena, hearth_error *err);

@@ -5,6 +5,7 @@
  * longest token everywhere first; the two differ only if texts of special tokens overlap each
  * other, which no published vocabulary has.) The ids lie sorted by text with a range for
  * every first byte, and a longer prefix narrows the range by bisection. */
+#include "tokenizer/hv_prefix.h"
 #include "tokenizer/hv_internal.h"
 
 /* ---- marks */
@@ -120,46 +121,6 @@ void hv_special_mark(struct hv_tokenizer *tok, const struct hv_config *config)
 
 /* ---- the sorted index */
 
-static int special_compare(const struct hv_tokenizer *tok, uint32_t a, uint32_t b)
-{
-    const struct hv_text *x = &tok->tokens[a], *y = &tok->tokens[b];
-    int order = memcmp(x->bytes, y->bytes, x->len < y->len ? x->len : y->len);
-    if (order)
-        return order;
-    if (x->len != y->len)
-        return x->len < y->len ? -1 : 1;
-    return a < b ? -1 : a > b;
-}
-
-static void special_sift(const struct hv_tokenizer *tok, uint32_t *ids, size_t i, size_t n)
-{
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= n)
-            return;
-        if (child + 1 < n && special_compare(tok, ids[child], ids[child + 1]) < 0)
-            child++;
-        if (special_compare(tok, ids[i], ids[child]) >= 0)
-            return;
-        uint32_t t = ids[i];
-        ids[i] = ids[child];
-        ids[child] = t;
-        i = child;
-    }
-}
-
-static void special_sort(const struct hv_tokenizer *tok, uint32_t *ids, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        special_sift(tok, ids, i, n);
-    for (size_t end = n; end-- > 1;) {
-        uint32_t t = ids[0];
-        ids[0] = ids[end];
-        ids[end] = t;
-        special_sift(tok, ids, 0, end);
-    }
-}
-
 static bool special_is(const struct hv_tokenizer *tok, uint32_t id)
 {
     return (tok->attr[id] & HV_ATTR_SPECIAL) && tok->tokens[id].len > 0;
@@ -184,7 +145,7 @@ hearth_status hv_special_build(struct hv_tokenizer *tok, struct hb_arena *arena,
     }
     for (size_t b = 0; b < 256; b++)
         s->first[b + 1] += s->first[b];
-    special_sort(tok, s->ids, s->n);
+    hv_sort_texts(tok->tokens, s->ids, s->n);
     tok->stats.n_special = s->n;
     return HEARTH_OK;
 }

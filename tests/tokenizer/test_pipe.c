@@ -336,7 +336,7 @@ static void many_marks_are_linear(void **state)
     encode(&o, text, n, 0, 0, &scratch, &e);
     double took = seconds() - start;
     printf("NFC of %zu marks: %.3f s\n", (n - 1) / 2, took);
-    assert_true(took < 2);
+    assert_true(took < 5); /* tens of milliseconds; quadratic time is over ten seconds */
     hb_arena_release(&scratch);
     free(text);
     hb_arena_release(&o.arena);
