@@ -34,7 +34,22 @@ struct b32_stored {
     HB_ALIGNAS(64) uint16_t d[16][8], m[16][8];
 };
 
-/* The blocks of a stretch; a short last one is moved to where 8 blocks may be read. */
+/* Stretch s of a row of n_blocks. All have 8 blocks: the last one begins early enough, and the blocks
+ * below `first`, which the one before has too, count once. Only rows of less than 8 blocks differ. */
+struct b32_piece {
+    size_t block, first, n_blocks;
+};
+
+HB_INLINE struct b32_piece b32_piece_of(size_t s, size_t n_blocks)
+{
+    if (HB_LIKELY(8 * s + 8 <= n_blocks))
+        return (struct b32_piece){8 * s, 0, 8};
+    if (n_blocks < 8)
+        return (struct b32_piece){0, 0, n_blocks};
+    return (struct b32_piece){n_blocks - 8, 8 * s + 8 - n_blocks, 8};
+}
+
+/* The blocks of a stretch; those of a short row are moved to where 8 blocks may be read. */
 HB_INLINE const uint8_t *b32_blocks(uint8_t *spare, const uint8_t *blocks, size_t n_blocks)
 {
     if (HB_LIKELY(n_blocks == 8))
@@ -115,9 +130,11 @@ HB_INLINE void b32_floats_of(struct b32_floats *to, const struct b32_stored *sto
 
 /* The float chain over the blocks of a stretch for 16 rows. */
 HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_dots *from, const struct b32_floats *f,
-                          const int16_t *sums, size_t n_blocks, const float *a)
+                          const int16_t *sums, const float *a, struct b32_piece p)
 {
     HB_ALIGNAS(64) float sum[8];
+    sums += 2 * p.block;
+    a += p.block;
     if (B32_HAS_MIN)
         _mm256_store_ps(sum, _mm256_cvtepi32_ps(b32_sums(sums)));
     HK_UNROLL(2)
@@ -131,7 +148,9 @@ HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_dots *from, const struct 
         HK_UNROLL(4)
         for (size_t i = 0; i < 4; i++) {
             size_t b = 4 * h + i;
-            if (b >= n_blocks)
+            if (b < p.first)
+                continue;
+            if (b >= p.n_blocks)
                 break;
             __m512 ab = _mm512_set1_ps(a[b]);
             acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), _mm512_mul_ps(f->d[b], ab), acc);
@@ -150,11 +169,11 @@ struct b32_pending {
 };
 
 HB_INLINE __m512 b32_fold_pending(__m512 acc, const struct b32_pending *from, const int16_t *sums,
-                                  size_t n_blocks, const float *a)
+                                  const float *a, struct b32_piece p)
 {
     struct b32_floats f;
     b32_floats_of(&f, &from->stored);
-    return b32_fold(acc, &from->dots, &f, sums, n_blocks, a);
+    return b32_fold(acc, &from->dots, &f, sums, a, p);
 }
 
 void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t row_bytes,
@@ -167,40 +186,40 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
     uint8_t spare[8 * B32_BYTES] = {0};
     memset(pending, 0, sizeof pending);
     __m512 acc = _mm512_setzero_ps();
-    size_t n_stretches = (n / 32 + 7) / 8, last_blocks = n / 32 - 8 * (n_stretches - 1), turn = 0;
+    size_t n_stretches = (n / 32 + 7) / 8, turn = 0;
     if (n_rows == 0 || n_stretches == 0) {
         memset(y, 0, n_rows * sizeof *y);
         return;
     }
+    const struct b32_piece last = b32_piece_of(n_stretches - 1, n / 32);
     for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
         const uint8_t *ahead = rows + 16 * row_bytes;
         size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
         for (size_t s = 0; s < n_stretches; s++, turn ^= 1) {
-            size_t n_blocks = s + 1 < n_stretches ? 8 : last_blocks;
-            const struct b32_stretch xs = b32_stretch_of(q + 256 * s, sum + 16 * s, n_blocks);
+            const struct b32_piece p = b32_piece_of(s, n / 32);
+            const struct b32_stretch xs =
+                b32_stretch_of(q + 32 * p.block, sum + 2 * p.block, p.n_blocks);
             struct b32_pending *to = &pending[turn], *from = &pending[turn ^ 1];
             for (size_t r = 0; r < n_group; r++) {
                 const uint8_t *blocks =
-                    b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
+                    b32_blocks(spare, rows + r * row_bytes + p.block * B32_BYTES, p.n_blocks);
                 __m512i z[4];
                 B32_ROW(z, to->stored.d[r], to->stored.m[r], blocks);
                 b32_dot(&to->dots, r, z, &xs);
                 hk512_prefetch(ahead + (s * 16 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
             if (s > 0) {
-                acc = b32_fold_pending(acc, from, sum + 16 * (s - 1), 8, scale + 8 * (s - 1));
+                acc = b32_fold_pending(acc, from, sum, scale, b32_piece_of(s - 1, n / 32));
             } else if (r0 > 0) {
-                acc = b32_fold_pending(acc, from, sum + 16 * (n_stretches - 1), last_blocks,
-                                       scale + 8 * (n_stretches - 1));
+                acc = b32_fold_pending(acc, from, sum, scale, last);
                 _mm512_storeu_ps(y + r0 - 16, acc);
                 acc = _mm512_setzero_ps();
             }
         }
     }
     size_t r0 = (n_rows - 1) / 16 * 16;
-    acc = b32_fold_pending(acc, &pending[turn ^ 1], sum + 16 * (n_stretches - 1), last_blocks,
-                           scale + 8 * (n_stretches - 1));
+    acc = b32_fold_pending(acc, &pending[turn ^ 1], sum, scale, last);
     _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << (n_rows - r0)) - 1), acc);
 }
 
@@ -229,15 +248,15 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
         for (size_t c = 0; c < n_cols; c++)
             acc[c] = _mm512_setzero_ps();
         for (size_t s = 0; s * 8 < n / 32; s++) {
-            size_t n_blocks = n / 32 - 8 * s < 8 ? n / 32 - 8 * s : 8;
+            const struct b32_piece p = b32_piece_of(s, n / 32);
             for (size_t c = 0; c < n_cols; c++) {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
-                xs[c] = b32_stretch_of(col + 256 * s, (const int16_t *)(col + sum_off) + 16 * s,
-                                       n_blocks);
+                xs[c] = b32_stretch_of(col + 32 * p.block,
+                                       (const int16_t *)(col + sum_off) + 2 * p.block, p.n_blocks);
             }
             for (size_t r = 0; r < n_group; r++) {
                 const uint8_t *blocks =
-                    b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
+                    b32_blocks(spare, rows + r * row_bytes + p.block * B32_BYTES, p.n_blocks);
                 __m512i z[4];
                 B32_ROW(z, stored.d[r], stored.m[r], blocks);
                 for (size_t c = 0; c < n_cols; c++)
@@ -247,9 +266,8 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
             b32_floats_of(&floats, &stored);
             for (size_t c = 0; c < n_cols; c++) {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
-                acc[c] =
-                    b32_fold(acc[c], &dots[c], &floats, (const int16_t *)(col + sum_off) + 16 * s,
-                             n_blocks, (const float *)(col + scale_off) + 8 * s);
+                acc[c] = b32_fold(acc[c], &dots[c], &floats, (const int16_t *)(col + sum_off),
+                                  (const float *)(col + scale_off), p);
             }
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
@@ -307,10 +325,11 @@ void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t r
     struct hk_tile_layout at = hk_tile_layout(&hk_qtype_info[HK_PASTE(HK_, HK_ID)], n);
     uint8_t *u = tile;
     float *d = (float *)(u + at.scales), *m = (float *)(u + at.mins);
-    for (size_t b = 0; b < n / 32; b += 8) {
-        const uint8_t *rows = (const uint8_t *)w + b * B32_BYTES;
-        b32_pack_stretch(u + b * 512, d + b * 16, m + b * 16, rows, row_bytes, n_rows,
-                         n / 32 - b < 8 ? n / 32 - b : 8, rows + 16 * B32_BYTES, row_bytes);
+    for (size_t s = 0; s * 8 < n / 32; s++) {
+        const struct b32_piece p = b32_piece_of(s, n / 32);
+        const uint8_t *rows = (const uint8_t *)w + p.block * B32_BYTES;
+        b32_pack_stretch(u + p.block * 512, d + p.block * 16, m + p.block * 16, rows, row_bytes,
+                         n_rows, p.n_blocks, rows + 16 * B32_BYTES, row_bytes);
     }
 }
 
@@ -330,12 +349,13 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
         __m512 acc[16];
         for (size_t c = 0; c < 16; c++)
             acc[c] = _mm512_setzero_ps();
-        for (size_t b = 0; b < n / 32; b += 8) {
-            size_t n_blocks = n / 32 - b < 8 ? n / 32 - b : 8;
-            b32_pack_stretch(u, d, m, rows + b * B32_BYTES, row_bytes, n_group, n_blocks,
-                             rows + 16 * (row_bytes + b * B32_BYTES), 8 * B32_BYTES);
-            hk_tile_b32_stretch__avx512(acc, u, d, m, n_blocks,
-                                        hk512_cols_at(x, x_stride, n, b / 8, HK_STRETCH_B32),
+        for (size_t s = 0; s * 8 < n / 32; s++) {
+            const struct b32_piece p = b32_piece_of(s, n / 32);
+            b32_pack_stretch(u, d, m, rows + p.block * B32_BYTES, row_bytes, n_group, p.n_blocks,
+                             rows + 16 * (row_bytes + 8 * s * B32_BYTES), 8 * B32_BYTES);
+            hk_tile_b32_stretch__avx512(acc, u + 512 * p.first, d + 16 * p.first,
+                                        m + 16 * p.first, p.n_blocks - p.first,
+                                        hk512_cols_at(x, x_stride, n, s, HK_STRETCH_B32),
                                         n_cols, B32_OFFSET, B32_HAS_MIN);
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
