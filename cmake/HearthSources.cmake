@@ -86,7 +86,8 @@ list(APPEND HEARTH_SOURCES
   src/runtime/pools.c
   src/runtime/infer.c
   src/runtime/sampler.c
-  src/runtime/generation.c)
+  src/runtime/generation.c
+  src/runtime/generation_text.c)
 
 if(HEARTH_ONNX)
   file(GLOB hearth_onnx_ops RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS

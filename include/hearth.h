@@ -630,8 +630,10 @@ typedef struct hearth_generation hearth_generation;
 HEARTH_API hearth_status hearth_generation_open(hearth_session *session,
                                                 const hearth_generation_config *config,
                                                 hearth_generation **gen, hearth_error *err);
-/* The prompt, in chunks of n_batch; may be called again later to add a turn. A prompt that does not
- * fit is HEARTH_E_FULL with both numbers, and nothing of it is taken. */
+/* The prompt, in chunks of n_batch. May be called again to add a turn, also when the text is over: the
+ * token chosen last goes in front of it, and max_tokens counts anew. A prompt that does not fit is
+ * HEARTH_E_FULL with both numbers, and nothing of it is taken; one that is cancelled leaves the
+ * chunks that ran in the sequence, and the next piece says so. */
 HEARTH_API hearth_status hearth_generation_prompt(hearth_generation *gen, const int32_t *tokens,
                                                   size_t n, hearth_error *err);
 

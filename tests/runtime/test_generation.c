@@ -1,6 +1,7 @@
 /* Generating: text equals tokens, stop strings are cut out wherever token borders fall, every way to
  * finish is told apart. */
 #include "runtime_support.h"
+#include "runtime/hr_generation.h"
 
 static hearth_file *file;
 static hearth_model *model;
@@ -189,6 +190,99 @@ static void a_seed_gives_the_same_text_for_any_thread_count(void **state)
     }
 }
 
+/* Three generations of one session, one step for all of them, prompts in chunks of four beside the
+ * others' tokens: each has the text it has alone. */
+static void generations_in_one_step_say_what_they_say_alone(void **state)
+{
+    (void)state;
+    enum { N = 3, TOKENS = 12 };
+    static const size_t prompt_len[N] = {3, 11, 17};
+    hearth_session_config sc = {.struct_size = sizeof sc, .n_seqs = N, .n_ctx = 64};
+    hearth_generation_config gc = {.struct_size = sizeof gc, .max_tokens = TOKENS, .ignore_end = 1};
+    int32_t prompt[N][17], alone[N][TOKENS], together[N][TOKENS], n_together[N] = {0};
+    hearth_piece p = {.struct_size = sizeof p};
+    hearth_generation *g[N];
+    hearth_session *s = test_session(model, &sc);
+    for (int i = 0; i < N; i++) {
+        test_tokens(prompt[i], prompt_len[i], (uint64_t)i + 5);
+        gc.seq = i;
+        assert_int_equal(hearth_generation_open(s, &gc, &g[i], NULL), HEARTH_OK);
+        assert_int_equal(hearth_generation_prompt(g[i], prompt[i], prompt_len[i], NULL), HEARTH_OK);
+        for (int at = 0; at < TOKENS; at++) {
+            assert_int_equal(hearth_generation_next(g[i], &p, NULL), HEARTH_OK);
+            alone[i][at] = p.token;
+        }
+        hearth_generation_close(g[i]);
+    }
+    hearth_session_reset(s);
+    for (int i = 0; i < N; i++) {
+        gc.seq = i;
+        assert_int_equal(hearth_generation_open(s, &gc, &g[i], NULL), HEARTH_OK);
+        assert_int_equal(hr_generation_start(g[i], prompt[i], prompt_len[i], NULL), HEARTH_OK);
+    }
+    for (size_t n = 1; n;) {
+        hearth_item items[N * 4];
+        size_t wanted[N], row[N], rows = 0;
+        n = 0;
+        for (int i = 0; i < N; i++) {
+            while (hr_generation_ready(g[i]) && n_together[i] < TOKENS) {
+                assert_int_equal(hearth_generation_next(g[i], &p, NULL), HEARTH_OK);
+                together[i][n_together[i]++] = p.token;
+            }
+            row[i] = rows;
+            wanted[i] = 0;
+            if (n_together[i] < TOKENS)
+                assert_int_equal(hr_generation_want(g[i], items + n, 4, 1, &wanted[i], NULL),
+                                 HEARTH_OK);
+            for (size_t k = 0; k < wanted[i]; k++)
+                rows += items[n + k].want_logits != 0;
+            n += wanted[i];
+        }
+        hearth_status status = n ? hearth_session_step(s, items, n, NULL) : HEARTH_OK;
+        for (int i = 0; i < N; i++)
+            if (wanted[i])
+                assert_int_equal(hr_generation_take(g[i], status, row[i], 0), HEARTH_OK);
+    }
+    assert_memory_equal(together, alone, sizeof alone);
+    for (int i = 0; i < N; i++)
+        hearth_generation_close(g[i]);
+    hearth_session_close(s);
+}
+
+/* What was chosen last goes in front of the next turn's prompt, so two turns equal one text. */
+static void a_second_prompt_continues_behind_the_text(void **state)
+{
+    (void)state;
+    const hearth_generation_config gc = {.struct_size = sizeof gc, .max_tokens = 5, .ignore_end = 1};
+    int32_t all[30], second[5];
+    hearth_piece p = {.struct_size = sizeof p};
+    hearth_generation *g;
+    hearth_session *s = test_session(model, NULL);
+    test_tokens(all, 20, 3);
+    memmove(all + 15, all + 10, 10 * sizeof *all); /* 10 of a prompt, 5 of text, 10 of a prompt */
+    assert_int_equal(hearth_generation_open(s, &gc, &g, NULL), HEARTH_OK);
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(hearth_generation_prompt(g, all + 15 * turn, 10, NULL), HEARTH_OK);
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(hearth_generation_next(g, &p, NULL), HEARTH_OK);
+            (turn ? second : all + 10)[i] = p.token;
+        }
+        assert_int_equal(hearth_generation_next(g, &p, NULL), HEARTH_OK);
+        assert_int_equal(p.finish, HEARTH_FINISH_LENGTH);
+        assert_int_equal(hearth_generation_next(g, &p, NULL), HEARTH_E_STATE);
+    }
+    hearth_generation_close(g);
+    hearth_session_reset(s);
+    assert_int_equal(hearth_generation_open(s, &gc, &g, NULL), HEARTH_OK);
+    assert_int_equal(hearth_generation_prompt(g, all, 25, NULL), HEARTH_OK);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(hearth_generation_next(g, &p, NULL), HEARTH_OK);
+        assert_int_equal(p.token, second[i]);
+    }
+    hearth_generation_close(g);
+    hearth_session_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +292,8 @@ int main(void)
         cmocka_unit_test(a_poll_that_says_stop_is_obeyed_within_a_token),
         cmocka_unit_test(a_prompt_that_does_not_fit_is_refused_whole),
         cmocka_unit_test(bad_stop_strings_are_refused),
+        cmocka_unit_test(generations_in_one_step_say_what_they_say_alone),
+        cmocka_unit_test(a_second_prompt_continues_behind_the_text),
         cmocka_unit_test(a_seed_gives_the_same_text_for_any_thread_count),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,84 @@
+/* A generation as a machine that is pulled: it says which items it wants to run next (a chunk of its
+ * prompt, or one token), somebody runs a step with them, and it takes the step's row of logits. hearth_generation_prompt and _next are loops over this; whoever
+ * drives several generations in one step calls the same three functions for each:
+ *
+ *     while (generations are left) {
+ *         for each g:  take pieces with hearth_generation_next while hr_generation_ready(g)
+ *         for each g:  hr_generation_want(g, items + n, ...)
+ *         status = hearth_session_step(session, items, n, err)
+ *         for each g that wanted:  hr_generation_take(g, status, its first row, 0)
+ *     }
+ *
+ * Rows are looked at when a piece is asked for, not before: the sampler, the sequence and the text are
+ * then at every piece what they are without guesses. So pieces are taken before the session's next step.
+ *
+ * Guesses are not made yet: a step of a generation has one row, behind its last item. */
+#ifndef HR_GENERATION_H
+#define HR_GENERATION_H
+
+#include "runtime/hr_model.h"
+
+#define GENERATION_MAX_STOPS     16
+#define GENERATION_MAX_STOP_LEN  256
+#define GENERATION_PIECE_BYTES   (HV_MAX_PIECE + 16)
+#define GENERATION_TAIL_BYTES    (GENERATION_PIECE_BYTES + GENERATION_MAX_STOP_LEN)
+
+struct hr_stop {
+    char text[GENERATION_MAX_STOP_LEN];
+    size_t len;
+};
+
+/* The text on its way out; what may still become a stop string is held back (generation_text.c). */
+struct hr_tail {
+    struct hr_stop stop[GENERATION_MAX_STOPS];
+    size_t n_stop;
+    hearth_detokenizer detok;
+    size_t handed, held; /* [0, handed) was given, [handed, held) is there */
+    char text[GENERATION_TAIL_BYTES];
+};
+
+hearth_status hr_tail_stops(struct hr_tail *tail, const char *const *stop, size_t n,
+                            hearth_error *err);
+/* Add a token's text and point *text at what is safe to hand out, until the next call. token -1: the
+ * end, everything goes. *stopped: a stop string is complete, and the text ends in front of it. */
+hearth_status hr_tail_add(struct hr_tail *tail, const hearth_model *model, int32_t token,
+                          const char **text, size_t *len, bool *stopped, hearth_error *err);
+bool hr_tail_holds(const struct hr_tail *tail);
+
+struct hearth_generation {
+    hearth_session *session;
+    const hearth_model *model;
+    hearth_generation_config config;
+    struct hb_alloc hooks;
+    int32_t n_ctx;
+    const int32_t *prompt;   /* borrowed until it is in the sequence; NULL: none */
+    size_t prompt_n, prompt_done;
+    int32_t before_prompt;   /* length of the sequence then */
+    int32_t pending;         /* the token chosen last; -1: none */
+    int32_t confirmed;       /* positions whose tokens were given or chosen, pending not included */
+    size_t wanted;           /* items of the step that was asked for and not taken yet */
+    size_t row;              /* of the session's logits: the first of this generation's */
+    int32_t n_rows, row_at;  /* rows there, and the next to be used */
+    int32_t n_generated;     /* since the last prompt */
+    hearth_finish finish;
+    bool over;               /* the last piece was given */
+    struct hr_tail tail;
+};
+
+/* Set a prompt, which goes behind the pending token; `tokens` is borrowed until its last chunk was
+ * taken. Starts the next turn when the text before is over. */
+hearth_status hr_generation_start(hearth_generation *g, const int32_t *tokens, size_t n,
+                                  hearth_error *err);
+/* A piece can be had without a step. */
+bool hr_generation_ready(const hearth_generation *g);
+/* The items of the next step: at most `capacity`, of which at most n_rows want logits (both at least
+ * 1). *n is 0 when a piece is ready. Calls config.poll. */
+hearth_status hr_generation_want(hearth_generation *g, hearth_item *items, size_t capacity,
+                                 size_t n_rows, size_t *n, hearth_error *err);
+/* The step with those items ended with `status`; `row` is the first of their rows, ns the time the
+ * step took on their account, 0 if unknown. Returns what the generation makes of it: the status where
+ * it cannot go on, HEARTH_OK after a cancelled one, whose text ends. */
+hearth_status hr_generation_take(hearth_generation *g, hearth_status status, size_t row,
+                                 uint64_t ns);
+
+#endif
