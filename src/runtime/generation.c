@@ -1,5 +1,6 @@
 /* Generating text: prompt in chunks, one token at a time after it. hr_generation.h tells how it works. */
 #include "runtime/hr_generation.h"
+#include "runtime/hr_sampler.h"
 #include "base/hb_check.h"
 #include "base/os/hb_os.h"
 #include <string.h>
@@ -209,7 +210,7 @@ static hearth_status generation_choose(hearth_generation *g, const float *logits
 {
     if (g->config.sampler) {
         HB_TRY(hearth_sampler_sample(g->config.sampler, logits, token, err));
-        hearth_sampler_accept(g->config.sampler, *token);
+        hr_sampler_chosen(g->config.sampler, *token);
         return HEARTH_OK;
     }
     *token = 0;

@@ -3,7 +3,7 @@
  * Candidates are kept in a max-heap by (logit, lower id first): building it is linear, and only the
  * candidates that top-k, top-p and min-p let through are popped. All three cut a suffix of the same
  * descending order, so the survivors are a prefix of it. */
-#include "runtime/hr_model.h"
+#include "runtime/hr_sampler.h"
 #include "runtime/hr_rng.h"
 #include "base/hb_check.h"
 #include "kernels/hk_math.h"
@@ -29,6 +29,7 @@ struct hearth_sampler {
     int32_t *window;                /* ring of the last tokens */
     int32_t window_n, window_next;
     uint64_t draws;
+    struct hr_constraint constraint; /* allow NULL: none */
 };
 
 static hearth_status sampler_real(const char *what, float v, float min, float max,
@@ -246,23 +247,30 @@ static int32_t sampler_cut(hearth_sampler *s, int32_t n)
     return limit;
 }
 
-hearth_status hearth_sampler_sample(hearth_sampler *s, const float *logits, int32_t *token,
-                                    hearth_error *err)
+static hearth_status sampler_banned(hearth_error *err)
 {
-    HB_TRY(sampler_load(s, logits, err));
-    if (s->config.temperature <= 0) {
-        int32_t best = 0;
-        for (int32_t i = 1; i < s->n_vocab; i++)
-            if (s->logits[i] > s->logits[best])
-                best = i;
-        if (s->logits[best] == -HK_INFINITY)
-            return hb_fail(err, HEARTH_E_NUMERIC, "sampler: every token is banned");
-        *token = best;
-        return HEARTH_OK;
-    }
+    return hb_fail(err, HEARTH_E_NUMERIC, "sampler: every token is banned");
+}
+
+static hearth_status sampler_greedy(const hearth_sampler *s, int32_t *token, hearth_error *err)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < s->n_vocab; i++)
+        if (s->logits[i] > s->logits[best])
+            best = i;
+    if (s->logits[best] == -HK_INFINITY)
+        return sampler_banned(err);
+    *token = best;
+    return HEARTH_OK;
+}
+
+static hearth_status sampler_pick(hearth_sampler *s, int32_t *token, hearth_error *err)
+{
+    if (s->config.temperature <= 0)
+        return sampler_greedy(s, token, err);
     int32_t n = sampler_heap(s);
     if (n == 0)
-        return hb_fail(err, HEARTH_E_NUMERIC, "sampler: every token is banned");
+        return sampler_banned(err);
     float max = s->heap[0].logit;
     int32_t kept = sampler_cut(s, n);
     double total = 0;
@@ -276,4 +284,42 @@ hearth_status hearth_sampler_sample(hearth_sampler *s, const float *logits, int3
             break;
     }
     return HEARTH_OK;
+}
+
+static void sampler_mask(hearth_sampler *s)
+{
+    const struct hr_constraint *c = &s->constraint;
+    if (c->mask) {
+        c->mask(c->user, s->logits, s->n_vocab);
+        return;
+    }
+    for (int32_t i = 0; i < s->n_vocab; i++)
+        if (s->logits[i] > -HK_INFINITY && !c->allow(c->user, i))
+            s->logits[i] = -HK_INFINITY;
+}
+
+hearth_status hearth_sampler_sample(hearth_sampler *s, const float *logits, int32_t *token,
+                                    hearth_error *err)
+{
+    int32_t pick;
+    HB_TRY(sampler_load(s, logits, err));
+    HB_TRY(sampler_pick(s, &pick, err));
+    if (s->constraint.allow && !s->constraint.allow(s->constraint.user, pick)) {
+        sampler_mask(s);
+        HB_TRY(sampler_pick(s, &pick, err));
+    }
+    *token = pick;
+    return HEARTH_OK;
+}
+
+void hr_sampler_constrain(hearth_sampler *s, const struct hr_constraint *constraint)
+{
+    s->constraint = constraint ? *constraint : (struct hr_constraint){0};
+}
+
+void hr_sampler_chosen(hearth_sampler *s, int32_t token)
+{
+    hearth_sampler_accept(s, token);
+    if (s->constraint.accept)
+        s->constraint.accept(s->constraint.user, token);
 }

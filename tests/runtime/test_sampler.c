@@ -1,6 +1,7 @@
 /* The sampler: which tokens each stage lets through, how often they come, and what is refused. */
 #include "runtime_support.h"
 #include "runtime/hr_rng.h"
+#include "runtime/hr_sampler.h"
 #include <math.h>
 
 static hearth_file *file;
@@ -252,6 +253,69 @@ static void extreme_parameters_choose_valid_tokens(void **state)
     }
 }
 
+/* Even ids only. */
+struct even {
+    int asked, masked, accepted;
+};
+
+static bool even_allow(void *user, int32_t token)
+{
+    struct even *e = user;
+    e->asked++;
+    return token % 2 == 0;
+}
+
+static void even_mask(void *user, float *l, int32_t n)
+{
+    struct even *e = user;
+    e->masked++;
+    for (int32_t i = 1; i < n; i += 2)
+        l[i] = -INFINITY;
+}
+
+static void even_accept(void *user, int32_t token)
+{
+    struct even *e = user;
+    e->accepted++;
+    assert_int_equal(token % 2, 0);
+}
+
+static void a_constraint_is_asked_for_the_pick_and_masks_only_if_it_must(void **state)
+{
+    (void)state;
+    for (int t = 0; t < 2; t++)
+        for (int with_mask = 0; with_mask < 2; with_mask++) {
+            struct even e = {0};
+            const struct hr_constraint c = {even_allow, with_mask ? even_mask : NULL, even_accept,
+                                            &e};
+            hearth_sampler_config config = {.struct_size = sizeof config, .temperature = (float)t};
+            hearth_sampler *s = sampler_of(&config);
+            int32_t token;
+            hr_sampler_constrain(s, &c);
+            memset(logits, 0, sizeof logits);
+            logits[40] = 100;
+            assert_int_equal(hearth_sampler_sample(s, logits, &token, NULL), HEARTH_OK);
+            assert_int_equal(token, 40);
+            assert_int_equal(e.asked, 1);
+            logits[41] = 200;
+            assert_int_equal(hearth_sampler_sample(s, logits, &token, NULL), HEARTH_OK);
+            assert_int_equal(token, 40);
+            assert_int_equal(e.masked, with_mask);
+            assert_int_equal(e.asked, with_mask ? 2 : 2 + VOCAB);
+            hearth_sampler_accept(s, 41); /* of a prompt */
+            hr_sampler_chosen(s, token);
+            assert_int_equal(e.accepted, 1);
+            for (int i = 0; i < VOCAB; i++)
+                logits[i] = i % 2 ? 1 : -INFINITY;
+            token = -7;
+            assert_int_equal(hearth_sampler_sample(s, logits, &token, NULL), HEARTH_E_NUMERIC);
+            assert_int_equal(token, -7);
+            hr_sampler_constrain(s, NULL);
+            assert_int_equal(hearth_sampler_sample(s, logits, &token, NULL), HEARTH_OK);
+            hearth_sampler_close(s);
+        }
+}
+
 static void philox_gives_the_published_numbers(void **state)
 {
     (void)state;
@@ -290,6 +354,7 @@ int main(void)
         cmocka_unit_test(bad_logits_are_numeric_errors),
         cmocka_unit_test(parameters_out_of_range_are_refused),
         cmocka_unit_test(extreme_parameters_choose_valid_tokens),
+        cmocka_unit_test(a_constraint_is_asked_for_the_pick_and_masks_only_if_it_must),
         cmocka_unit_test(philox_gives_the_published_numbers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
