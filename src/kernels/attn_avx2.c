@@ -1,6 +1,7 @@
 /* Attention and the KV cache at avx2: the templates over its vectors. */
 #include "kernels/hk_vec_avx2.h"
 #include "kernels/hk_math_vec.h"
+#include "kernels/hk_half.h"
 #include "kernels/kv_vec.h"
 
 #include "kernels/attn_vec_tmpl.c"
@@ -19,7 +20,14 @@
 #define KV_WIDEN        1
 #include "kernels/kv_vec_tmpl.c"
 
-void hk_kv_put_v_f16__avx2(void *restrict page, size_t slot, const float *restrict x, size_t d)
-{
-    hk_f32_to_f16__avx2((uint16_t *)page + slot * d, x, d);
-}
+#define KV_NAME        f32
+#define KV_ELEM        float
+#define KV_STORE(p, v) hk_v_store(p, v)
+#define KV_STORE_1(x)  (x)
+#include "kernels/kv_put_vec_tmpl.c"
+
+#define KV_NAME        f16
+#define KV_ELEM        uint16_t
+#define KV_STORE(p, v) hk_v_store_f16(p, v)
+#define KV_STORE_1(x)  hk_f32_to_f16(x)
+#include "kernels/kv_put_vec_tmpl.c"

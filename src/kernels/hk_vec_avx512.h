@@ -181,4 +181,39 @@ HB_INLINE hk_vf hk_v_max_abs_bits(hk_vf m, hk_vf x)
         _mm512_max_epu32(_mm512_castps_si512(m), _mm512_castps_si512(hk_v_abs(x))));
 }
 
+HB_INLINE hk_vf hk_v_load_bf16(const uint16_t *p)
+{
+    __m512i y = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(y, 16));
+}
+
+/* HK_VL vectors as the rows of a square matrix, transposed in place */
+HB_INLINE void hk_v_transpose(hk_vf v[HK_VL])
+{
+    hk_vf a[16], b[16];
+    HB_UNROLL for (int i = 0; i < 16; i += 2)
+    {
+        a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+    HB_UNROLL for (int i = 0; i < 16; i += 4) /* b[i + j]: element j of each lane, rows i..i+3 */
+    {
+        b[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xEE);
+        b[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xEE);
+    }
+    HB_UNROLL for (int i = 0; i < 4; i++)
+    {
+        hk_vf lo = _mm512_shuffle_f32x4(b[i], b[i + 4], 0x44);
+        hk_vf hi = _mm512_shuffle_f32x4(b[i], b[i + 4], 0xEE);
+        hk_vf lo2 = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0x44);
+        hk_vf hi2 = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0xEE);
+        v[i] = _mm512_shuffle_f32x4(lo, lo2, 0x88);
+        v[i + 4] = _mm512_shuffle_f32x4(lo, lo2, 0xDD);
+        v[i + 8] = _mm512_shuffle_f32x4(hi, hi2, 0x88);
+        v[i + 12] = _mm512_shuffle_f32x4(hi, hi2, 0xDD);
+    }
+}
+
 #endif

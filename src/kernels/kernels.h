@@ -266,8 +266,10 @@ typedef void hk_attn_values_fn(float *restrict o, const float *restrict alpha,
 typedef void hk_attn_merge_fn(float *restrict o_a, float *restrict m_a, float *restrict l_a,
                               const float *restrict o_b, float m_b, const float *restrict l_b,
                               size_t d_v);
-/* Store one position (slot 0..15) of a page: k[d_k] or v[d_v] in f32. */
-typedef void hk_kv_put_fn(void *restrict page, size_t slot, const float *restrict x, size_t d);
+/* Store n positions of a page from slot on (slot + n <= 16): rows x of k[d_k] or v[d_v], ldx floats
+ * apart. Other positions keep their bytes. */
+typedef void hk_kv_put_fn(void *restrict page, size_t slot, size_t n, const float *restrict x,
+                          size_t ldx, size_t d);
 
 struct hk_quant {
     hk_unpack_fn *unpack;

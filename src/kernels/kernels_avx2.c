@@ -15,6 +15,10 @@
                  .pack = hk_pack_##name##__avx2},
 #define AVX2_PLAIN(id, name)
 
+#define AVX2_KV(name)                                                                             \
+    {hk_attn_scores_##name##__avx2, hk_attn_values_##name##__avx2, hk_kv_put_k_##name##__avx2,   \
+     hk_kv_put_v_##name##__avx2}
+
 const struct hk_table hk_table_avx2 = {
     .level = "avx2",
     .act_quantize = hk_act_quantize__avx2,
@@ -54,9 +58,7 @@ const struct hk_table hk_table_avx2 = {
     .max_abs_bits = hk_max_abs_bits__avx2,
     .kv =
         {
-            [HK_KV_F32] = {.scores = hk_attn_scores_f32__avx2, .values = hk_attn_values_f32__avx2},
-            [HK_KV_F16] = {.scores = hk_attn_scores_f16__avx2,
-                           .values = hk_attn_values_f16__avx2,
-                           .put_v = hk_kv_put_v_f16__avx2},
+            [HK_KV_F32] = AVX2_KV(f32),
+            [HK_KV_F16] = AVX2_KV(f16),
         },
 };

@@ -11,6 +11,10 @@
 #define AVX512_FLOAT AVX512_BLOCKS
 #define AVX512_PLAIN(id, name)
 
+#define AVX512_KV(name)                                                                           \
+    {hk_attn_scores_##name##__avx512, hk_attn_values_##name##__avx512, hk_kv_put_k_##name##__avx512, \
+     hk_kv_put_v_##name##__avx512}
+
 const struct hk_table hk_table_avx512 = {
     .level = "avx512",
     .act_quantize = hk_act_quantize__avx512,
@@ -48,10 +52,9 @@ const struct hk_table hk_table_avx512 = {
     .f32_to_f16 = hk_f32_to_f16__avx512,
     .f32_to_bf16 = hk_f32_to_bf16__avx512,
     .max_abs_bits = hk_max_abs_bits__avx512,
-    .kv = {
-        [HK_KV_F32] = {.scores = hk_attn_scores_f32__avx512, .values = hk_attn_values_f32__avx512},
-        [HK_KV_F16] = {.scores = hk_attn_scores_f16__avx512,
-                       .values = hk_attn_values_f16__avx512,
-                       .put_v = hk_kv_put_v_f16__avx512},
-    },
+    .kv =
+        {
+            [HK_KV_F32] = AVX512_KV(f32),
+            [HK_KV_F16] = AVX512_KV(f16),
+        },
 };

@@ -12,6 +12,10 @@
 #define NEON_K16   NEON_BLOCKS
 #define NEON_PLAIN(id, name)
 
+#define NEON_KV(name)                                                                             \
+    {hk_attn_scores_##name##__neon, hk_attn_values_##name##__neon, hk_kv_put_k_##name##__neon,   \
+     hk_kv_put_v_##name##__neon}
+
 const struct hk_table hk_table_neon = {
     .level = "neon",
     .act_quantize = hk_act_quantize__neon,
@@ -50,11 +54,9 @@ const struct hk_table hk_table_neon = {
     .f32_to_f16 = hk_f32_to_f16__neon,
     .f32_to_bf16 = hk_f32_to_bf16__neon,
     .max_abs_bits = hk_max_abs_bits__neon,
-    .kv = {
-        [HK_KV_F32] = {.scores = hk_attn_scores_f32__neon, .values = hk_attn_values_f32__neon},
-        [HK_KV_F16] = {.scores = hk_attn_scores_f16__neon,
-                       .values = hk_attn_values_f16__neon,
-                       .put_k = hk_kv_put_k_f16__neon,
-                       .put_v = hk_kv_put_v_f16__neon},
-    },
+    .kv =
+        {
+            [HK_KV_F32] = NEON_KV(f32),
+            [HK_KV_F16] = NEON_KV(f16),
+        },
 };

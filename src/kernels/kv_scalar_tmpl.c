@@ -35,18 +35,22 @@ void KV_BODY(hk_attn_values_)(float *restrict o, const float *restrict alpha,
     }
 }
 
-void KV_BODY(hk_kv_put_k_)(void *restrict page, size_t slot, const float *restrict x, size_t d)
+void KV_BODY(hk_kv_put_k_)(void *restrict page, size_t slot, size_t n, const float *restrict x,
+                           size_t ldx, size_t d)
 {
     KV_ELEM *k = page;
-    for (size_t i = 0; i < d; i++)
-        k[i * HK_KV_PAGE + slot] = KV_STORE(x[i]);
+    for (size_t p = 0; p < n; p++)
+        for (size_t i = 0; i < d; i++)
+            k[i * HK_KV_PAGE + slot + p] = KV_STORE(x[p * ldx + i]);
 }
 
-void KV_BODY(hk_kv_put_v_)(void *restrict page, size_t slot, const float *restrict x, size_t d)
+void KV_BODY(hk_kv_put_v_)(void *restrict page, size_t slot, size_t n, const float *restrict x,
+                           size_t ldx, size_t d)
 {
     KV_ELEM *v = (KV_ELEM *)page + slot * d;
-    for (size_t i = 0; i < d; i++)
-        v[i] = KV_STORE(x[i]);
+    for (size_t p = 0; p < n; p++)
+        for (size_t i = 0; i < d; i++)
+            v[p * d + i] = KV_STORE(x[p * ldx + i]);
 }
 
 #undef KV_CAT_

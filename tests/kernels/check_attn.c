@@ -37,7 +37,7 @@ static void make_pages(struct ck *c, const void *pages[PAGES], size_t d, enum ck
             page = ck_buffer(c, d * HK_KV_PAGE * elem_bytes(c), elem_bytes(c));
             for (size_t slot = 0; slot < HK_KV_PAGE; slot++) {
                 ck_fill(c, row, d, data);
-                (is_k ? kv->put_k : kv->put_v)(page, slot, row, d);
+                (is_k ? kv->put_k : kv->put_v)(page, slot, 1, row, d, d);
             }
         }
         pages[p] = page;
@@ -287,29 +287,36 @@ static void bench_attn_merge(struct ck *c)
 
 const struct ck_type ck_hk_attn_merge_fn = {check_attn_merge, bench_attn_merge};
 
-/* ---- putting one position into a page (K or V: the case does not care) ---- */
+/* ---- putting positions into a page (K or V: the case does not care) ---- */
 
-static void case_put(struct ck *c, size_t n, enum ck_data data)
+static void case_put(struct ck *c, size_t d, enum ck_data data)
 {
-    float *x = ck_floats(c, n, data);
-    size_t bytes = n * HK_KV_PAGE * elem_bytes(c), slot = ck_below(c, HK_KV_PAGE);
+    size_t slot = ck_below(c, HK_KV_PAGE), n = 1 + ck_below(c, HK_KV_PAGE - slot);
+    size_t ldx = d + ck_below(c, 3), bytes = d * HK_KV_PAGE * elem_bytes(c);
+    if (ck_below(c, 3) == 0)
+        slot = 0, n = HK_KV_PAGE;
+    float *x = ck_floats(c, n * ldx - (ldx - d), data);
     void *a = ck_buffer(c, bytes, elem_bytes(c)), *b = ck_buffer(c, bytes, elem_bytes(c));
-    AS(hk_kv_put_fn, c->ref)(a, slot, x, n);
-    AS(hk_kv_put_fn, c->fn)(b, slot, x, n);
+    AS(hk_kv_put_fn, c->ref)(a, slot, n, x, ldx, d);
+    AS(hk_kv_put_fn, c->fn)(b, slot, n, x, ldx, d);
     ck_same_bytes(c, "page", a, b, bytes);
 }
 
 static void check_put(struct ck *c)
 {
-    ck_each_length(c, case_put);
+    for (int i = 0; i < 4; i++)
+        ck_each_length(c, case_put);
 }
 
 static void bench_put(struct ck *c)
 {
-    float *x = ck_floats(c, BENCH_D, CK_RANDOM);
+    float *x = ck_floats(c, HK_KV_PAGE * BENCH_D, CK_RANDOM);
     void *page = ck_buffer(c, BENCH_D * HK_KV_PAGE * elem_bytes(c), 64);
-    CK_BENCH(c, "d=128", BENCH_D * (4.0 + (double)elem_bytes(c)), BENCH_D,
-             AS(hk_kv_put_fn, c->fn)(page, 3, x, BENCH_D));
+    double bytes = BENCH_D * (4.0 + (double)elem_bytes(c));
+    CK_BENCH(c, "d=128, 1 position", bytes, BENCH_D,
+             AS(hk_kv_put_fn, c->fn)(page, 3, 1, x, BENCH_D, BENCH_D));
+    CK_BENCH(c, "d=128, 16 positions", 16 * bytes, 16.0 * BENCH_D,
+             AS(hk_kv_put_fn, c->fn)(page, 0, HK_KV_PAGE, x, BENCH_D, BENCH_D));
 }
 
 const struct ck_type ck_hk_kv_put_fn = {check_put, bench_put};

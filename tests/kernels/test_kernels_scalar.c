@@ -267,8 +267,8 @@ static void attn_make(struct attn *a, float scale)
         float *k = a->k + p * a->d_k, *v = a->v + p * a->d_v;
         fill(k, a->d_k, scale);
         fill(v, a->d_v, 3);
-        kv->put_k(a->k_pages + p / 16 * 16 * a->d_k * elem, p % 16, k, a->d_k);
-        kv->put_v(a->v_pages + p / 16 * 16 * a->d_v * elem, p % 16, v, a->d_v);
+        kv->put_k(a->k_pages + p / 16 * 16 * a->d_k * elem, p % 16, 1, k, 0, a->d_k);
+        kv->put_v(a->v_pages + p / 16 * 16 * a->d_v * elem, p % 16, 1, v, 0, a->d_v);
         for (size_t j = 0; j < a->d_k; j++)
             k[j] = stored(a->type, k[j]);
         for (size_t j = 0; j < a->d_v; j++)

@@ -368,52 +368,7 @@ static hearth_status fold_run(const struct ht_step *s, const struct ht_run *run,
     return HEARTH_OK;
 }
 
-/* kv_put: the step's keys and values into the pages of their sequences. */
-static hearth_status kv_put_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
-{
-    const struct ht_tensor *k = s->in[0], *v = s->in[1];
-    (void)b;
-    if (k->rank != 2 || v->rank != 2 || k->type != HK_F32 || v->type != HK_F32 ||
-        k->stride[1] != 1 || v->stride[1] != 1 || k->dim[0] != v->dim[0])
-        return ht_bad_shape(s, "wants f32 keys and values", err);
-    return HEARTH_OK;
-}
-
-static int64_t kv_put_units(const struct ht_step *s, const struct ht_run *run)
-{
-    return ht_rows(s->in[0], run);
-}
-
-static hearth_status kv_put_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
-                                int64_t begin, int64_t end, hearth_error *err)
-{
-    const struct ht_kv_op *p = s->params;
-    const struct ht_kv_view *kv = run->batch->kv;
-    const struct ht_kv_layer_view *layer = &kv->layers[p->layer];
-    const struct hk_kv *k_type = &run->kernels->kv[kv->type_k],
-                       *v_type = &run->kernels->kv[kv->type_v];
-    int32_t heads = p->n_kv_heads;
-    size_t d_k = (size_t)(s->in[0]->dim[1] / heads), d_v = (size_t)(s->in[1]->dim[1] / heads);
-    (void)scratch, (void)err;
-    for (int64_t i = begin; i < end; i++) {
-        const struct ht_segment *seg = run->batch->segments;
-        while (i >= seg->first + seg->n)
-            seg++;
-        int32_t pos = seg->pos + (int32_t)i - seg->first;
-        for (int32_t h = 0; h < heads; h++) {
-            uint8_t *page = ht_kv_page(layer, h, seg->pages[pos / HK_KV_PAGE]);
-            size_t slot = (size_t)(pos % HK_KV_PAGE);
-            k_type->put_k(page, slot, ht_row_f32(s->in[0], i) + (size_t)h * d_k, d_k);
-            v_type->put_v(page + layer->v_off, slot, ht_row_f32(s->in[1], i) + (size_t)h * d_v,
-                          d_v);
-        }
-    }
-    return HEARTH_OK;
-}
-
 const struct ht_op ht_op_attention = {"attention", sizeof(struct ht_attention), attention_plan,
                                       attention_units, attention_run, 0, 0};
 const struct ht_op ht_op_attention_fold = {"attention_fold", sizeof(struct ht_attention),
                                            fold_plan, fold_units, fold_run, 0, 0};
-const struct ht_op ht_op_kv_put = {"kv_put", sizeof(struct ht_kv_op), kv_put_plan, kv_put_units,
-                                   kv_put_run, 0, 0};
