@@ -497,23 +497,24 @@ HEARTH_API hearth_status hearth_session_profile(hearth_session *session, size_t 
 
 /* ---- encoders: text through a graph of tensors ---------------------------------------------- */
 
-/* A tokenizer in front of a graph and, for embeddings, pooling behind it. Inputs of the graph are
- * known by their names: input_ids, attention_mask, token_type_ids or segment_ids, position_ids.
+/* A tokenizer in front of a graph and, for embeddings, pooling behind it. The graph comes from an ONNX
+ * file, or from a GGUF file of an encoder such as bert. Its inputs are known by their names: input_ids, attention_mask, token_type_ids or segment_ids, position_ids.
  *
  * Every text is a run of its own, so its numbers do not depend on what else is encoded: no padding,
  * and of a dynamically quantised graph one quantisation group per text. */
 typedef struct hearth_encoder hearth_encoder;
 
 typedef enum hearth_pooling {
-    HEARTH_POOL_MEAN = 0, /* over the tokens of the text */
-    HEARTH_POOL_CLS = 1,  /* the first */
-    HEARTH_POOL_LAST = 2
+    HEARTH_POOL_MODEL = 0, /* what the model's file says (GGUF); else the mean */
+    HEARTH_POOL_MEAN = 1,  /* over the tokens of the text */
+    HEARTH_POOL_CLS = 2,   /* the first */
+    HEARTH_POOL_LAST = 3
 } hearth_pooling;
 
 typedef struct hearth_encoder_config {
     uint32_t struct_size;
     hearth_session *session;           /* of a HEARTH_MODEL_TENSOR model; borrowed */
-    const hearth_tokenizer *tokenizer; /* borrowed */
+    const hearth_tokenizer *tokenizer; /* borrowed; NULL: the model's own, which GGUF files have */
     hearth_pooling pooling;
     int32_t no_normalize;              /* embeddings as they are; else of length 1 */
     int32_t max_tokens;  /* 0: as the tokenizer's file and the model's position table allow */
@@ -537,8 +538,9 @@ typedef struct hearth_encoding {
 
 /* One text. Classify gives the first output of shape [1][labels], as it is: logits. Embed pools the
  * first output of shape [1][tokens][size], or takes one of shape [1][size] as pooled already.
- * encoding->struct_size must be set. Ids and inputs are allocated for the call, in proportion to the
- * text, and freed; the run itself allocates nothing.
+ * encoding->struct_size must be set. Ids, inputs and result lie in memory of the encoder, which grows
+ * with the longest text so far (some 100 bytes per byte of it) and is kept until the encoder is closed: a
+ * call with a text no longer than those before allocates nothing.
  *
  * HEARTH_E_LIMIT     more tokens than the model takes, both numbers in the sentence
  * HEARTH_E_RANGE     no token at all

@@ -92,7 +92,7 @@ static int classify_text(void *user, hearth_encoder *encoder, size_t index,
 static int classify_run(const void *settings)
 {
     struct classify_run r = {.settings = settings};
-    int rc = encode_each(r.settings, HEARTH_POOL_MEAN, classify_text, &r);
+    int rc = encode_each(r.settings, HEARTH_POOL_MODEL, classify_text, &r);
     encode_labels_free(&r.labels);
     free(r.scores);
     free(r.order);

@@ -95,8 +95,11 @@ static int embed_run(const void *settings)
     static const char *const names[] = {
         [HEARTH_POOL_MEAN] = "mean", [HEARTH_POOL_CLS] = "cls", [HEARTH_POOL_LAST] = "last"};
     struct embed_run r = {.settings = settings};
-    size_t pooling = 0;
-    while (pooling < HC_COUNT(names) && strcmp(names[pooling], r.settings->pooling) != 0)
+    size_t pooling = HEARTH_POOL_MEAN;
+    if (!r.settings->pooling)
+        pooling = HEARTH_POOL_MODEL;
+    while (r.settings->pooling && pooling < HC_COUNT(names) &&
+           strcmp(names[pooling], r.settings->pooling) != 0)
         pooling++;
     if (pooling == HC_COUNT(names))
         return hc_fail(HC_USAGE, "--pooling", "%s; mean, cls and last are accepted",
@@ -112,7 +115,7 @@ static int embed_run(const void *settings)
 
 static const struct hc_option embed_options[] = {
     ENCODE_OPTIONS,
-    {"--pooling", HC_TEXT, ENCODE_FIELD(pooling), 0, 0, "KIND", "mean, cls or last (mean)"},
+    {"--pooling", HC_TEXT, ENCODE_FIELD(pooling), 0, 0, "KIND", "mean, cls or last (as the model says, else mean)"},
     {"--no-normalize", HC_FLAG, ENCODE_FIELD(no_normalize), 0, 0, NULL,
      "leave the length of a vector as it is"},
     {"--similarity", HC_FLAG, ENCODE_FIELD(similarity), 0, 0, NULL,
@@ -120,7 +123,7 @@ static const struct hc_option embed_options[] = {
     HC_OPTIONS_END,
 };
 
-static const struct encode_settings embed_defaults = {.pooling = "mean"};
+static const struct encode_settings embed_defaults ;
 
 const struct hc_command hc_command_embed = {
     .name = "embed",

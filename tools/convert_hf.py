@@ -4,7 +4,7 @@
     tools/convert_hf.py DIR OUT.gguf [--outtype f32|f16|bf16|q8_0] [--name NAME]
 
 Needs python3 and numpy, nothing else. Architectures: llama (Mistral, SmolLM too), qwen2, qwen3, phi3,
-gemma2, gemma3 (text). What a config says and the GGUF architecture cannot is refused by name.
+gemma2, gemma3 (text), bert (with the pooling of sentence-transformers). What a config says and the GGUF architecture cannot is refused by name.
 
 What changes on the way:
   llama    rows of q and k are permuted from halves to neighbouring pairs; Llama 3 rope scaling becomes
@@ -23,7 +23,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from convert import gguf, vocab  # noqa: E402
+from convert import bert, gguf, vocab  # noqa: E402
 from convert.safetensors import Tensors  # noqa: E402
 
 ARCHS = {
@@ -222,9 +222,24 @@ def tensor_list(cfg, source, extra):
     return tensors
 
 
+def convert_encoder(directory, raw, out, outtype, name):
+    meta = {"general.architecture": "bert", "general.name": name}
+    bert.hyper_keys(raw, meta)
+    bert.pooling_keys(directory, meta)
+    meta.update(bert.vocab_keys(directory))
+    source = Tensors(directory)
+    tensors = [(bert.tensor_name(n), source.shape(n), lambda n=n: source.load(n))
+               for n in sorted(source.names()) if not bert.SKIP.search(n)]
+    report(out, "bert", gguf.write(out, meta, tensors, outtype))
+
+
 def convert(directory, out, outtype, name):
     directory = pathlib.Path(directory)
-    cfg = Config(json.loads((directory / "config.json").read_text(encoding="utf-8")))
+    raw = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    if raw.get("architectures", [""])[0].startswith("Bert"):
+        convert_encoder(directory, raw, out, outtype, name or directory.name)
+        return
+    cfg = Config(raw)
     source = Tensors(directory)
     meta, extra = {"general.architecture": cfg.arch, "general.name": name or directory.name}, {}
     hyper_keys(cfg, meta)
@@ -234,7 +249,11 @@ def convert(directory, out, outtype, name):
     meta.update(vocab.keys(directory, cfg.c, rows))
     meta = {k: v for k, v in meta.items() if v != []}
     kinds = gguf.write(out, meta, tensor_list(cfg, source, extra), outtype)
-    print(f"{out}: {cfg.arch}, {len(kinds)} tensors, {pathlib.Path(out).stat().st_size} bytes")
+    report(out, cfg.arch, kinds)
+
+
+def report(out, arch, kinds):
+    print(f"{out}: {arch}, {len(kinds)} tensors, {pathlib.Path(out).stat().st_size} bytes")
 
 
 def main():

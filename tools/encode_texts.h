@@ -26,7 +26,7 @@ struct encode_settings {
     {"-p", HC_TEXTS, ENCODE_FIELD(p), 0, 0, "TEXT", "a text; may be repeated"},                     \
     {"-f", HC_TEXT, ENCODE_FIELD(f), 0, 0, "FILE", "a text a line; - for standard input"},          \
     {"--tokenizer", HC_TEXT, ENCODE_FIELD(tokenizer), 0, 0, "FILE",                                 \
-     "tokenizer.json or vocab.txt (the one beside the model)"},                                     \
+     "tokenizer.json or vocab.txt (the model's own, or the one beside it)"},                                     \
     {"--max-tokens", HC_INT, ENCODE_FIELD(max_tokens), 1, INT32_MAX, "N",                           \
      "most tokens of a text (what the tokenizer and the model allow)"},                             \
     {"--truncate", HC_FLAG, ENCODE_FIELD(truncate), 0, 0, NULL,                                     \

@@ -151,6 +151,20 @@ size_t hb_arena_high(const struct hb_arena *a)
     return a->high;
 }
 
+void hb_arena_clear(struct hb_arena *a)
+{
+    struct hb_arena_chunk *keep = a->chunks;
+    for (struct hb_arena_chunk *c = keep ? keep->next : NULL; c;) {
+        struct hb_arena_chunk *next = c->next;
+        a->hooks.free(a->hooks.user, c, c->total);
+        c = next;
+    }
+    if (keep)
+        keep->next = NULL;
+    a->below = 0;
+    hb_arena_reset(a, (struct hb_arena_mark){0});
+}
+
 void hb_arena_release(struct hb_arena *a)
 {
     struct hb_alloc hooks = a->hooks;

@@ -79,6 +79,10 @@ struct hb_arena_mark hb_arena_mark(const struct hb_arena *a);
 void hb_arena_reset(struct hb_arena *a, struct hb_arena_mark mark);
 bool hb_arena_alive(const struct hb_arena *a, struct hb_arena_mark mark);
 
+/* Forget everything, for the next use: a growing arena keeps its newest chunk and gives the others back.
+ * Chunks double, so arenas used again for like amounts soon live in one and allocate no more. */
+void hb_arena_clear(struct hb_arena *a);
+
 /* Bytes in use now, and at the worst moment so far. */
 size_t hb_arena_used(const struct hb_arena *a);
 size_t hb_arena_high(const struct hb_arena *a);

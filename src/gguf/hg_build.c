@@ -9,7 +9,7 @@
 enum build_role { BUILD_WEIGHT, BUILD_VECTOR };
 enum build_dim {
     BUILD_NONE, BUILD_VOCAB, BUILD_EMBD, BUILD_Q, BUILD_K, BUILD_V, BUILD_QKV, BUILD_HEADS, BUILD_D_K,
-    BUILD_FF, BUILD_FF2, BUILD_ROT_PAIRS
+    BUILD_FF, BUILD_FF2, BUILD_ROT_PAIRS, BUILD_TYPES, BUILD_CONTEXT
 };
 
 static const struct build_slot {
@@ -53,6 +53,10 @@ static int64_t build_dim(const struct hg_build *b, uint8_t formula)
         return 2 * (int64_t)hp->n_ff[b->layer];
     case BUILD_ROT_PAIRS:
         return hp->n_rot / 2;
+    case BUILD_TYPES:
+        return hp->n_types;
+    case BUILD_CONTEXT:
+        return hp->n_ctx;
     case BUILD_NONE:
         break;
     }
@@ -167,6 +171,11 @@ static hearth_status build_tensors(struct hg_build *b, bool in_layer, hearth_err
     return HEARTH_OK;
 }
 
+hearth_status hg_model_tensors(struct hg_build *b, hearth_error *err)
+{
+    return build_tensors(b, false, err);
+}
+
 hearth_status hg_layer(struct hg_build *b, int32_t layer, hearth_error *err)
 {
     b->layer = layer;
@@ -184,7 +193,7 @@ static const char *build_name(const struct hg_build *b, const char *what, char *
 
 hearth_status hg_embed(struct hg_build *b, double scale, ht_id *x, hearth_error *err)
 {
-    HB_TRY(build_tensors(b, false, err));
+    HB_TRY(hg_model_tensors(b, err));
     const struct ht_embed params = {(float)scale};
     const ht_id in[2] = {b->t[HG_T_TOKEN_EMBD], b->lm->tokens};
     return ht_graph_emit(b->g, &ht_op_embed, "token_embd", &params, in, 2, x, 1, err);
@@ -217,6 +226,12 @@ static hearth_status build_matmul(struct hg_build *b, const char *what, ht_id x,
                           y, err);
 }
 
+hearth_status hg_matmul(struct hg_build *b, const char *what, ht_id x, enum hg_slot w,
+                        enum hg_slot bias, ht_id residual, ht_id *y, hearth_error *err)
+{
+    return build_matmul(b, what, x, &b->t[w], &b->t[bias], 1, residual, y, err);
+}
+
 /* n matrices of one x as one matmul where their types allow it; y: n matrices or views. */
 static hearth_status build_together(struct hg_build *b, const char *what, ht_id x,
                                     const enum hg_slot *w, const enum hg_slot *bias, uint32_t n,
@@ -244,7 +259,7 @@ static hearth_status build_together(struct hg_build *b, const char *what, ht_id 
     return HEARTH_OK;
 }
 
-static hearth_status build_qkv(struct hg_build *b, ht_id h, ht_id qkv[3], hearth_error *err)
+hearth_status hg_qkv(struct hg_build *b, ht_id h, ht_id qkv[3], hearth_error *err)
 {
     static const enum hg_slot w[3] = {HG_T_ATTN_Q, HG_T_ATTN_K, HG_T_ATTN_V};
     static const enum hg_slot bias[3] = {HG_T_ATTN_Q_B, HG_T_ATTN_K_B, HG_T_ATTN_V_B};
@@ -286,7 +301,7 @@ hearth_status hg_attention(struct hg_build *b, const struct hg_attn *params, ht_
         hp->attn_softcap > 0 ? (float)hp->attn_softcap : 0};
     double scale = params->scale != 0 ? params->scale : 1 / hb_sqrt((double)hp->d_k);
     ht_id qkv[3], a;
-    HB_TRY(build_qkv(b, h, qkv, err));
+    HB_TRY(hg_qkv(b, h, qkv, err));
     HB_TRY(build_head_norm(b, HG_T_ATTN_Q_NORM, &qkv[0], err));
     HB_TRY(build_head_norm(b, HG_T_ATTN_K_NORM, &qkv[1], err));
     HB_TRY(build_rope(b, params->rope, (float)scale, &qkv[0], err));

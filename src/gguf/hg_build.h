@@ -18,6 +18,7 @@ struct hg_hparams {
 #undef HG_REAL
 #undef HG_LAYERED
     int64_t n_vocab; /* rows of the token embedding */
+    int64_t n_types; /* encoders: rows of the table of token types */
 };
 
 enum hg_slot {
@@ -34,6 +35,7 @@ struct hg_build;
 struct hg_arch {
     const char *name;
     bool halves;              /* rope pairs (i, i + n/2); else (2i, 2i + 1) */
+    bool encoder;             /* loaded by hg_load_encoder, not hg_load_lm */
     uint8_t has[HG_T_COUNT];  /* 0: not part of it */
     hearth_status (*build)(struct hg_build *b, hearth_error *err);
 };
@@ -43,8 +45,9 @@ struct hg_build {
     const struct hg_file *file;
     const struct hg_arch *arch;
     struct hb_arena *arena;
-    struct ht_lm *lm;
+    struct ht_lm *lm;     /* of generative models */
     struct ht_graph *g;
+    ht_id ids, types, positions; /* of encoders: i32 [tokens] each */
     struct hg_hparams hp;
     ht_id t[HG_T_COUNT];  /* of the model and of the current layer; HT_NONE where there is none */
     bool *used;           /* [n_tensors] of the file */
@@ -65,6 +68,9 @@ const char *hg_arch_key(const struct hg_build *b, const char *key, char *buffer)
 /* Fill b->t with the tensors of this layer. */
 hearth_status hg_layer(struct hg_build *b, int32_t layer, hearth_error *err);
 
+/* Fill b->t with the tensors of the model. */
+hearth_status hg_model_tensors(struct hg_build *b, hearth_error *err);
+
 /* The model's tensors, then x = embedding * scale. */
 hearth_status hg_embed(struct hg_build *b, double scale, ht_id *x, hearth_error *err);
 
@@ -77,6 +83,12 @@ hearth_status hg_rope_table_plain(struct hg_build *b, double base, ht_id *table,
 
 hearth_status hg_norm(struct hg_build *b, ht_id x, enum hg_slot weight, ht_id *y,
                       hearth_error *err);
+
+/* y = x W + bias + residual (or HT_NONE) of the current layer; `what` names the step. */
+hearth_status hg_matmul(struct hg_build *b, const char *what, ht_id x, enum hg_slot w,
+                        enum hg_slot bias, ht_id residual, ht_id *y, hearth_error *err);
+/* q, k and v of h, from one matrix or three. */
+hearth_status hg_qkv(struct hg_build *b, ht_id h, ht_id qkv[3], hearth_error *err);
 
 /* Attention of the current layer with its output matrix: y = out(attention(h)) + residual, where
  * residual is *x, or nothing if !add. q and k are normalised where the layer has weights for that. In

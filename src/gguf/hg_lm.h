@@ -1,4 +1,4 @@
-/* From an opened GGUF file to a generative model the interpreter runs. */
+/* From an opened GGUF file to a graph the interpreter runs: of a generative model, or of an encoder. */
 #ifndef HG_LM_H
 #define HG_LM_H
 
@@ -16,6 +16,23 @@
  * HEARTH_E_RANGE        a key is outside of its range: named, with both */
 hearth_status hg_load_lm(const struct hg_file *file, struct hb_arena *arena, struct ht_lm *out,
                          hearth_error *err);
+
+/* An encoder is a graph of tensors, bound with each length (graph/ht_exec.h), for one text at a time:
+ *
+ *   inputs   input_ids, token_type_ids, position_ids, i32 [1][tokens]
+ *   output   last_hidden_state, f32 [1][tokens][n_embd] */
+enum { HG_ENCODER_INPUTS = 3 };
+struct hg_encoder {
+    struct ht_graph graph;
+    hearth_pooling pooling; /* what the file says; mean where it says nothing */
+    int32_t n_ctx, n_layers, n_embd, n_heads;
+};
+
+/* Is the file's architecture known, and an encoder? */
+bool hg_is_encoder(const struct hg_file *file);
+/* As hg_load_lm; *out must stay where it is. */
+hearth_status hg_load_encoder(const struct hg_file *file, struct hb_arena *arena,
+                              struct hg_encoder *out, hearth_error *err);
 
 /* Facts for hearth_model_info; texts are in the arena, "" where the file has none. */
 struct hg_facts {

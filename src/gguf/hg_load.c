@@ -109,7 +109,7 @@ static hearth_status load_heads(struct hg_build *b, hearth_error *err)
         hp->d_v = hp->d_k;
     if (hp->n_rot == 0)
         hp->n_rot = hp->d_k;
-    if (hp->n_rot % 2 || hp->n_rot > hp->d_k)
+    if (!b->arch->encoder && (hp->n_rot % 2 || hp->n_rot > hp->d_k))
         return hb_fail(err, HEARTH_E_RANGE,
                        "gguf: key %s.rope.dimension_count is %lld; an even number up to the head's %lld "
                        "is required", b->arch->name, (long long)hp->n_rot, (long long)hp->d_k);
@@ -125,6 +125,9 @@ static hearth_status load_hparams(struct hg_build *b, hearth_error *err)
                        "gguf: architecture %s with a mixture of %lld experts; dense models are known",
                        b->arch->name, (long long)hp->n_experts);
     HB_TRY(load_reals(b, err));
+    if ((b->arch->encoder ? hp->ln_eps : hp->eps) == 0)
+        return hb_fail(err, HEARTH_E_NOT_FOUND, "gguf: key %s.attention.layer_norm_%sepsilon is missing",
+                       b->arch->name, b->arch->encoder ? "" : "rms_");
     HB_TRY(load_layered(b, err));
     HB_TRY(load_heads(b, err));
     if (hp->n_ctx > HG_MAX_CONTEXT)
@@ -201,22 +204,105 @@ static hearth_status load_shape(struct hg_build *b, hearth_error *err)
     return HEARTH_OK;
 }
 
+/* What comes before the graph, of both kinds. */
+static hearth_status load_begin(const struct hg_file *file, struct hb_arena *arena, bool encoder,
+                                struct hg_build **out, hearth_error *err)
+{
+    struct hg_build *b;
+    HB_TRY(HB_ARENA_NEW(arena, struct hg_build, 1, &b, err));
+    b->file = file;
+    b->arena = arena;
+    HB_TRY(load_arch(file, &b->arch, err));
+    if (b->arch->encoder != encoder)
+        return hb_fail(err, HEARTH_E_STATE, "gguf: architecture %s %s", b->arch->name,
+                       encoder ? "generates text" : "is an encoder");
+    HB_TRY(load_hparams(b, err));
+    HB_TRY(load_vocab(b, err));
+    HB_TRY(HB_ARENA_NEW(arena, bool, file->n_tensors, &b->used, err));
+    *out = b;
+    return HEARTH_OK;
+}
+
 hearth_status hg_load_lm(const struct hg_file *file, struct hb_arena *arena, struct ht_lm *out,
                          hearth_error *err)
 {
     struct ht_lm lm = {0};
     struct hg_build *b;
-    HB_TRY(HB_ARENA_NEW(arena, struct hg_build, 1, &b, err));
-    *b = (struct hg_build){.file = file, .arena = arena, .lm = &lm, .g = &lm.graph};
-    HB_TRY(load_arch(file, &b->arch, err));
-    HB_TRY(load_hparams(b, err));
-    HB_TRY(load_vocab(b, err));
-    HB_TRY(HB_ARENA_NEW(arena, bool, file->n_tensors, &b->used, err));
+    HB_TRY(load_begin(file, arena, false, &b, err));
+    b->lm = &lm;
+    b->g = &lm.graph;
     HB_TRY(load_shape(b, err));
     HB_TRY(ht_lm_begin(&lm, arena, err));
     HB_TRY(b->arch->build(b, err));
     HB_TRY(load_left_out(b, err));
     *out = lm;
+    return HEARTH_OK;
+}
+
+/* ---- encoders ---- */
+
+bool hg_is_encoder(const struct hg_file *file)
+{
+    const struct hg_arch *arch;
+    return load_arch(file, &arch, NULL) == HEARTH_OK && arch->encoder;
+}
+
+/* Rows of the table of token types; 0 where there is none. */
+static void load_types(struct hg_build *b)
+{
+    const struct hg_tensor *t = hg_tensor_find(b->file, "token_types.weight");
+    b->hp.n_types = t && t->rank == 2 ? t->dim[0] : 0;
+}
+
+static hearth_status load_pooling(struct hg_build *b, hearth_pooling *out, hearth_error *err)
+{
+    static const hearth_pooling kinds[] = {HEARTH_POOL_MEAN, HEARTH_POOL_MEAN, HEARTH_POOL_CLS,
+                                           HEARTH_POOL_LAST};
+    char key[HG_KEY_BYTES];
+    int64_t kind = 0;
+    bool causal = false;
+    HB_TRY(hg_meta_int(b->file, hg_arch_key(b, "pooling_type", key), false, 0, INT32_MAX, &kind, err));
+    if (kind >= (int64_t)HB_COUNT(kinds))
+        return hb_fail(err, HEARTH_E_UNSUPPORTED,
+                       "gguf: key %s is %lld; none (0), mean (1), cls (2) and last (3) are known", key,
+                       (long long)kind);
+    HB_TRY(hg_meta_bool(b->file, hg_arch_key(b, "attention.causal", key), false, &causal, err));
+    if (causal)
+        return hb_fail(err, HEARTH_E_UNSUPPORTED, "gguf: key %s is true; false is known", key);
+    *out = kinds[kind];
+    return HEARTH_OK;
+}
+
+static hearth_status load_encoder_inputs(struct hg_build *b, hearth_error *err)
+{
+    static const char *const names[HG_ENCODER_INPUTS] = {"input_ids", "token_type_ids", "position_ids"};
+    static const struct ht_reshape flat = {.rank = 1, .dim = {-1}};
+    ht_id *const ids[HG_ENCODER_INPUTS] = {&b->ids, &b->types, &b->positions};
+    int64_t dim[2] = {1};
+    HB_TRY(ht_graph_symbol(b->g, "tokens", false, &dim[1], err));
+    for (int i = 0; i < HG_ENCODER_INPUTS; i++) {
+        HB_TRY(ht_graph_input(b->g, names[i], HK_I32, 2, dim, ids[i], err));
+        HB_TRY(ht_graph_emit(b->g, &ht_op_reshape, names[i], &flat, ids[i], 1, ids[i], 1, err));
+    }
+    return HEARTH_OK;
+}
+
+hearth_status hg_load_encoder(const struct hg_file *file, struct hb_arena *arena,
+                              struct hg_encoder *out, hearth_error *err)
+{
+    struct hg_build *b;
+    HB_TRY(load_begin(file, arena, true, &b, err));
+    b->g = &out->graph;
+    load_types(b);
+    HB_TRY(load_pooling(b, &out->pooling, err));
+    HB_TRY(ht_graph_init(b->g, arena, err));
+    HB_TRY(load_encoder_inputs(b, err));
+    HB_TRY(b->arch->build(b, err));
+    HB_TRY(load_left_out(b, err));
+    out->n_ctx = (int32_t)b->hp.n_ctx;
+    out->n_layers = (int32_t)b->hp.n_layers;
+    out->n_embd = (int32_t)b->hp.n_embd;
+    out->n_heads = b->hp.n_heads[0];
     return HEARTH_OK;
 }
 

@@ -28,6 +28,8 @@ struct hearth_encoder {
     int32_t fixed_tokens; /* what the graph declares, 0: any number */
     int32_t pad_id;
     bool has_mask;
+    hearth_pooling pooling;
+    struct hb_arena scratch; /* of the call; kept for the next one */
     float *values;
     size_t capacity;
 };
@@ -100,9 +102,12 @@ static hearth_status encoder_inputs(struct hearth_encoder *e, hearth_error *err)
     return HEARTH_OK;
 }
 
-/* Rows of the table of positions, told by its name; some tables begin with two unused rows. */
+/* Rows of the table of positions: a fact of GGUF files, else told by its name; some tables begin with
+ * two unused rows. */
 static int32_t encoder_positions(const hearth_model *model)
 {
+    if (model->info.n_ctx_train)
+        return model->info.n_ctx_train;
     size_t n = hearth_model_tensor_count(model);
     for (size_t i = 0; i < n; i++) {
         hearth_tensor_info t = {.struct_size = sizeof t};
@@ -138,25 +143,30 @@ hearth_status hearth_encoder_open(const hearth_encoder_config *config, hearth_en
     if (!config || config->struct_size < 4)
         return hb_fail(err, HEARTH_E_ARGUMENT, "encoder: no config was given");
     memcpy(&c, config, config->struct_size < sizeof c ? config->struct_size : sizeof c);
-    if (!c.session || !c.tokenizer || c.pooling > HEARTH_POOL_LAST || c.max_tokens < 0)
+    if (!c.session || (unsigned)c.pooling > HEARTH_POOL_LAST || c.max_tokens < 0)
         return hb_fail(err, HEARTH_E_ARGUMENT,
-                       "encoder: a session, a tokenizer, a known pooling and a limit >= 0 are needed");
+                       "encoder: a session, a known pooling and a limit >= 0 are needed");
+    if (!c.tokenizer && !hr_session_model(c.session)->tokenizer)
+        return hb_fail(err, HEARTH_E_ARGUMENT,
+                       "encoder: no tokenizer was given, and the model has none of its own");
     HB_TRY(hr_hooks(&c.allocator, &hooks, err));
     hearth_encoder *e = hooks.alloc(hooks.user, sizeof *e);
     if (!e)
         return hb_fail(err, HEARTH_E_MEMORY, "encoder: the allocator refused %zu bytes", sizeof *e);
-    *e = (struct hearth_encoder){.hooks = hooks, .config = c, .model = hr_session_model(c.session)};
+    *e = (struct hearth_encoder){.hooks = hooks, .config = c, .model = hr_session_model(c.session),
+                                 .pooling = c.pooling};
+    hb_arena_init_growing(&e->scratch, &e->hooks);
+    if (e->pooling == HEARTH_POOL_MODEL)
+        e->pooling = e->model->pooling != HEARTH_POOL_MODEL ? e->model->pooling : HEARTH_POOL_MEAN;
     hearth_status status = encoder_inputs(e, err);
     if (status != HEARTH_OK) {
         hearth_encoder_close(e);
         return status;
     }
+    int64_t wish = c.tokenizer ? (int64_t)hv_pipe_max_ids(c.tokenizer->pipe) : 0;
     e->max_tokens = encoder_least(encoder_least(encoder_positions(e->model), e->fixed_tokens),
-                                  (int64_t)hv_pipe_max_ids(c.tokenizer->pipe));
-    if (c.max_tokens)
-        e->max_tokens = encoder_least(encoder_least(encoder_positions(e->model), e->fixed_tokens),
-                                      c.max_tokens);
-    e->pad_id = e->fixed_tokens ? encoder_pad_id(c.tokenizer->pipe) : 0;
+                                  c.max_tokens ? c.max_tokens : wish);
+    e->pad_id = e->fixed_tokens && c.tokenizer ? encoder_pad_id(c.tokenizer->pipe) : 0;
     *encoder = e;
     return HEARTH_OK;
 }
@@ -166,6 +176,7 @@ void hearth_encoder_close(hearth_encoder *e)
     if (!e)
         return;
     struct hb_alloc hooks = e->hooks;
+    hb_arena_release(&e->scratch);
     if (e->values)
         hooks.free(hooks.user, e->values, e->capacity * sizeof *e->values);
     hooks.free(hooks.user, e, sizeof *e);
@@ -178,13 +189,47 @@ int32_t hearth_encoder_max_tokens(const hearth_encoder *e)
 
 /* ---- one text */
 
-static hearth_status encoder_tokenize(const struct hearth_encoder *e, const char *text, size_t len,
-                                      struct hb_arena *scratch, struct hv_encoding *ids,
-                                      hearth_error *err)
+/* What the tokenizer puts behind a text, at most one id: it stays when a text is cut. */
+static bool encoder_has_tail(const struct hv_tokenizer *tok, const struct hv_encoding *ids)
+{
+    int32_t empty[4];
+    size_t n = 0;
+    if (hv_encode(tok, "", 0, HV_ADD_SPECIAL, NULL, 0, empty, HB_COUNT(empty), &n, NULL) != HEARTH_OK)
+        return false;
+    return n > (hv_adds_bos(tok) ? 1u : 0u) && ids->n > 0 && ids->ids[ids->n - 1] == empty[n - 1];
+}
+
+/* The model's own tokenizer: ids without types. */
+static hearth_status encoder_own_tokens(struct hearth_encoder *e, const char *text, size_t len,
+                                        size_t cut, struct hv_encoding *ids, hearth_error *err)
+{
+    const struct hv_tokenizer *tok = e->model->tokenizer;
+    size_t bytes = hv_encode_scratch_for(tok, text, len, HV_ADD_SPECIAL);
+    size_t most = hv_encode_max_ids(tok, len);
+    void *scratch;
+    if (bytes == SIZE_MAX)
+        return hb_fail(err, HEARTH_E_LIMIT, "text: %zu bytes; at most %zu are accepted", len, HV_MAX_TEXT);
+    HB_TRY(hb_arena_take_raw(&e->scratch, bytes, 64, &scratch, err));
+    HB_TRY(HB_ARENA_NEW(&e->scratch, int32_t, most, &ids->ids, err));
+    HB_TRY(hv_encode(tok, text, len, HV_ADD_SPECIAL, scratch, bytes, ids->ids, most, &ids->n, err));
+    ids->n_all = ids->n;
+    if (cut && ids->n > cut) {
+        if (encoder_has_tail(tok, ids))
+            ids->ids[cut - 1] = ids->ids[ids->n - 1];
+        ids->n = cut;
+    }
+    return HB_ARENA_NEW(&e->scratch, int32_t, ids->n, &ids->types, err);
+}
+
+static hearth_status encoder_tokenize(struct hearth_encoder *e, const char *text, size_t len,
+                                      struct hv_encoding *ids, hearth_error *err)
 {
     size_t cut = e->config.truncate ? (size_t)e->max_tokens : 0;
-    HB_TRY(hv_pipe_encode(e->config.tokenizer->pipe, text, len, HV_ADD_SPECIAL, cut, scratch, ids,
-                          err));
+    if (e->config.tokenizer)
+        HB_TRY(hv_pipe_encode(e->config.tokenizer->pipe, text, len, HV_ADD_SPECIAL, cut, &e->scratch,
+                              ids, err));
+    else
+        HB_TRY(encoder_own_tokens(e, text, len, cut, ids, err));
     if (ids->n == 0)
         return hb_fail(err, HEARTH_E_RANGE, "text: it has no tokens; at least one is needed");
     if (e->max_tokens && ids->n > (size_t)e->max_tokens)
@@ -209,13 +254,13 @@ static int32_t encoder_value(const struct hearth_encoder *e, enum encoder_role r
     }
 }
 
-static hearth_status encoder_fill(const struct hearth_encoder *e, const struct encoder_input *in,
-                                  const struct hv_encoding *ids, size_t n, struct hb_arena *scratch,
-                                  hearth_tensor *out, hearth_error *err)
+static hearth_status encoder_fill(struct hearth_encoder *e, const struct encoder_input *in,
+                                  const struct hv_encoding *ids, size_t n, hearth_tensor *out,
+                                  hearth_error *err)
 {
     void *data;
     size_t width = hearth_dtype_size(in->type);
-    HB_TRY(hb_arena_take_array(scratch, n, width, 64, &data, err));
+    HB_TRY(hb_arena_take_array(&e->scratch, n, width, 64, &data, err));
     for (size_t i = 0; i < n; i++) {
         int32_t value = encoder_value(e, in->role, ids, i);
         if (in->type == HEARTH_DTYPE_I64)
@@ -232,14 +277,14 @@ static hearth_status encoder_fill(const struct hearth_encoder *e, const struct e
 
 /* Text to outputs; they stay in the session. */
 static hearth_status encoder_run(struct hearth_encoder *e, const char *text, size_t len,
-                                 struct hb_arena *scratch, struct hv_encoding *ids,
-                                 hearth_tensor *outputs, hearth_error *err)
+                                 struct hv_encoding *ids, hearth_tensor *outputs, hearth_error *err)
 {
     hearth_tensor inputs[ENCODER_INPUTS];
-    HB_TRY(encoder_tokenize(e, text, len, scratch, ids, err));
+    hb_arena_clear(&e->scratch);
+    HB_TRY(encoder_tokenize(e, text, len, ids, err));
     size_t n = e->fixed_tokens ? (size_t)e->fixed_tokens : ids->n;
     for (size_t i = 0; i < e->n_inputs; i++)
-        HB_TRY(encoder_fill(e, &e->inputs[i], ids, n, scratch, &inputs[i], err));
+        HB_TRY(encoder_fill(e, &e->inputs[i], ids, n, &inputs[i], err));
     return hearth_session_infer(e->config.session, inputs, e->n_inputs, outputs, e->n_outputs, err);
 }
 
@@ -305,8 +350,8 @@ static hearth_status encoder_logits(struct hearth_encoder *e, const hearth_tenso
 
 static void encoder_pool(const struct hearth_encoder *e, const float *x, size_t n_tokens, size_t size)
 {
-    size_t row = e->config.pooling == HEARTH_POOL_LAST ? n_tokens - 1 : 0;
-    if (e->config.pooling != HEARTH_POOL_MEAN) {
+    size_t row = e->pooling == HEARTH_POOL_LAST ? n_tokens - 1 : 0;
+    if (e->pooling != HEARTH_POOL_MEAN) {
         memcpy(e->values, x + row * size, size * sizeof *x);
         return;
     }
@@ -358,18 +403,12 @@ static hearth_status encoder_encode(struct hearth_encoder *e, bool embed, const 
 {
     hearth_tensor outputs[ENCODER_OUTPUTS];
     struct hv_encoding ids;
-    struct hb_arena scratch;
     size_t n = 0;
     if (!e || (!text && len) || !out || out->struct_size < 4)
         return hb_fail(err, HEARTH_E_ARGUMENT, "encoder: an encoder, a text and a result are needed");
-    hb_arena_init_growing(&scratch, &e->hooks);
-    hearth_status status = encoder_run(e, text, len, &scratch, &ids, outputs, err);
-    if (status == HEARTH_OK)
-        status = embed ? encoder_pooled(e, outputs, &ids, &n, err) : encoder_logits(e, outputs, &n, err);
-    if (status == HEARTH_OK)
-        status = encoder_give(e, n, &ids, out, err);
-    hb_arena_release(&scratch);
-    return status;
+    HB_TRY(encoder_run(e, text, len, &ids, outputs, err));
+    HB_TRY(embed ? encoder_pooled(e, outputs, &ids, &n, err) : encoder_logits(e, outputs, &n, err));
+    return encoder_give(e, n, &ids, out, err);
 }
 
 hearth_status hearth_encoder_classify(hearth_encoder *encoder, const char *text, size_t text_len,

@@ -18,6 +18,7 @@ struct hearth_model {
     struct hv_tokenizer *tokenizer; /* NULL if there is none */
     struct ht_graph *graph;         /* TENSOR */
     const hearth_io_info *inputs, *outputs; /* [graph->n_inputs], [graph->n_outputs] */
+    hearth_pooling pooling;    /* of encoders: what the file says, else HEARTH_POOL_MODEL */
     size_t encode_scratch;     /* bytes on hand in front of every tokenize call's own needs */
 };
 

@@ -1,4 +1,5 @@
-/* The gguf room as a loader of the runtime: a vocabulary, and unless only that is wanted, a graph. */
+/* The gguf room as a loader of the runtime: a vocabulary, and unless only that is wanted, a graph: of a
+ * model that generates text, or of an encoder, which is then a graph of tensors like one from ONNX. */
 #include "runtime/hr_model.h"
 #include "gguf/hg_lm.h"
 #include "gguf/hg_vocab.h"
@@ -12,6 +13,39 @@ static hearth_status load_gguf_tokenizer(struct hearth_model *m, const struct hg
         return HEARTH_OK;
     HB_TRY(hv_tokenizer_create(&m->arena, &vocab.config, &m->tokenizer, err));
     m->info.vocab_size = (int32_t)hv_vocab_size(m->tokenizer);
+    return HEARTH_OK;
+}
+
+static hearth_io_info load_gguf_io(const char *name, hearth_dtype type, int32_t rank, int64_t last)
+{
+    hearth_io_info io = {.name = name, .type = type, .rank = rank, .dim = {1, -1, last}};
+    for (size_t d = 0; d < HB_COUNT(io.symbol); d++)
+        io.symbol[d] = d == 1 ? "tokens" : "";
+    for (int32_t d = rank; d < (int32_t)HB_COUNT(io.dim); d++)
+        io.dim[d] = -1;
+    return io;
+}
+
+static hearth_status load_gguf_encoder(struct hearth_model *m, const struct hg_file *file,
+                                       hearth_error *err)
+{
+    struct hg_encoder *e;
+    hearth_io_info *io;
+    HB_TRY(HB_ARENA_NEW(&m->arena, struct hg_encoder, 1, &e, err));
+    HB_TRY(hg_load_encoder(file, &m->arena, e, err));
+    HB_TRY(HB_ARENA_NEW(&m->arena, hearth_io_info, HG_ENCODER_INPUTS + 1, &io, err));
+    for (uint32_t i = 0; i < HG_ENCODER_INPUTS; i++)
+        io[i] = load_gguf_io(e->graph.values[e->graph.inputs[i]].name, HEARTH_DTYPE_I32, 2, -1);
+    io[HG_ENCODER_INPUTS] = load_gguf_io("last_hidden_state", HEARTH_DTYPE_F32, 3, e->n_embd);
+    m->graph = &e->graph;
+    m->inputs = io;
+    m->outputs = io + HG_ENCODER_INPUTS;
+    m->pooling = e->pooling;
+    m->info.kind = HEARTH_MODEL_TENSOR;
+    m->info.n_ctx_train = e->n_ctx;
+    m->info.n_layers = e->n_layers;
+    m->info.n_embd = e->n_embd;
+    m->info.n_heads = m->info.n_kv_heads = e->n_heads;
     return HEARTH_OK;
 }
 
@@ -35,6 +69,8 @@ static hearth_status load_gguf_open(struct hearth_model *m, const hearth_bytes *
         m->info.kind = HEARTH_MODEL_VOCAB;
         return HEARTH_OK;
     }
+    if (hg_is_encoder(file))
+        return load_gguf_encoder(m, file, err);
     HB_TRY(hg_load_lm(file, &m->arena, &m->lm, err));
     m->info.kind = HEARTH_MODEL_GENERATIVE;
     m->info.vocab_size = m->lm.n_vocab; /* rows of logits: some may have no token */

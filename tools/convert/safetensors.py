@@ -30,8 +30,6 @@ class Tensors:
         for name, t in header.items():
             if name == "__metadata__":
                 continue
-            if t["dtype"] not in TYPES:
-                raise SystemExit(f"{path}: {name} has type {t['dtype']}; {' '.join(TYPES)} are known")
             begin, end = t["data_offsets"]
             self.at[name] = (data[8 + n + begin : 8 + n + end], t["dtype"], tuple(t["shape"]))
 
@@ -43,6 +41,8 @@ class Tensors:
 
     def load(self, name):
         raw, kind, shape = self.at[name]
+        if kind not in TYPES:
+            raise SystemExit(f"{name} has type {kind}; {' '.join(TYPES)} are known")
         x = np.frombuffer(raw.tobytes(), dtype=TYPES[kind]).reshape(shape)
         if kind == "BF16":
             return (x.astype("<u4") << 16).view("<f4")

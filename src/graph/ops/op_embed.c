@@ -1,8 +1,8 @@
 /* embed: rows of a weight matrix by index, unpacked to f32 and scaled. rows: the same for an f32
- * matrix that is itself computed. The caller has checked the indices (the runtime refuses tokens
- * that are out of range before a step begins). */
+ * matrix that is itself computed. An index outside of the table is HEARTH_E_RANGE. */
 #include "graph/ht_plan.h"
 #include "graph/ht_ops.h"
+#include "base/hb_check.h"
 #include <string.h>
 
 struct embed_plan {
@@ -52,8 +52,11 @@ static hearth_status embed_run(const struct ht_step *s, const struct ht_run *run
     const struct embed_plan *p = s->plan;
     const int32_t *index = (const int32_t *)(const void *)s->in[1]->data;
     float scale = p->unpack ? ((const struct ht_embed *)s->params)->scale : 1;
-    (void)scratch, (void)err;
+    (void)scratch;
     for (int64_t i = begin; i < end; i++) {
+        if (index[i] < 0 || index[i] >= s->in[0]->dim[0])
+            return hb_fail(err, HEARTH_E_RANGE, "%s: index %d; 0 to %lld are accepted", s->name,
+                           (int)index[i], (long long)s->in[0]->dim[0] - 1);
         const uint8_t *row = s->in[0]->data + (size_t)index[i] * p->row_bytes;
         float *y = ht_row_f32(s->out[0], i);
         if (!p->unpack)
