@@ -81,6 +81,9 @@ list(APPEND HEARTH_SOURCES
   src/runtime/tokenizer.c
   src/runtime/encoder.c
   src/runtime/kv.c
+  src/runtime/kv_evict.c
+  src/runtime/prefix.c
+  src/runtime/seq.c
   src/runtime/session.c
   src/runtime/step.c
   src/runtime/pools.c

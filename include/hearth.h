@@ -370,6 +370,13 @@ typedef struct hearth_observation {
 } hearth_observation;
 typedef void hearth_observe_fn(void *user, const hearth_observation *observation);
 
+/* Idle sequences, see hearth_seq_release, are evicted in this order. */
+typedef enum hearth_evict {
+    HEARTH_EVICT_LRU = 0,  /* that went longest without running or being shared from */
+    HEARTH_EVICT_FIFO = 1, /* that was released first */
+    HEARTH_EVICT_LFU = 2   /* that was least often run or shared from; LRU among equals */
+} hearth_evict;
+
 typedef struct hearth_session_config {
     uint32_t struct_size;
     int32_t n_ctx;        /* positions per sequence; 0: the model's own, see hearth_model_info */
@@ -388,12 +395,23 @@ typedef struct hearth_session_config {
     hearth_allocator allocator;
     hearth_observe_fn *observe; /* called after every step that ran, or NULL */
     void *observe_user;
+    uint64_t kv_max_bytes; /* most bytes of KV pages, in whole pages; 0: what n_kv_tokens takes */
+    hearth_evict evict;    /* which idle sequence gives its pages up first */
+    /* Go on where a context would be full: keep the first n_sink positions of a sequence and at least the
+     * last n_window, and drop those between in whole pages. n_sink is rounded up to 16; together with
+     * 128 they must fit into n_ctx, which then counts positions that are held. Both 0: keep all.
+     * Positions keep counting, up to 2^24, and keys keep theirs: within the window distances are what
+     * the model knows; that to the first tokens grows, which is what shifting would avoid and this does
+     * not, to leave every key as it was computed. */
+    int32_t n_sink, n_window;
 } hearth_session_config;
 
 #define HEARTH_SESSION_PROFILE   1u /* time every step, see hearth_session_profile */
 #define HEARTH_SESSION_ANY_SHAPE 2u /* infer: inputs may differ from their declared shapes */
 #define HEARTH_SESSION_NO_ARENA  4u /* blocks from the allocator as they are needed instead of one of
                                      * the planned size; ignored when `mem` is given */
+#define HEARTH_SESSION_NO_KV_CACHE 256u /* keep tokens only; every step computes its sequences anew */
+#define HEARTH_SESSION_NO_PREFIX   512u /* sequences do not share pages because of equal tokens */
 
 HEARTH_API hearth_status hearth_session_need(const hearth_model *model,
                                              const hearth_session_config *config, size_t *bytes,
@@ -469,14 +487,66 @@ HEARTH_API hearth_status hearth_session_infer(hearth_session *session, const hea
                                               size_t n_inputs, hearth_tensor *outputs,
                                               size_t n_outputs, hearth_error *err);
 
-/* Sequences. Length counts positions. Trim keeps the first n positions. Fork makes dst (emptied
- * first) share the first n positions of src. */
+/* Sequences. Length counts positions; room is how many more the context takes, -1 for both: no such
+ * sequence. Trim keeps the first n positions. Fork makes dst (emptied first) share the first n positions
+ * of src; pages are copied when one of them writes.
+ *
+ * HEARTH_E_RANGE  no such sequence, or it has less than n positions; nothing changed
+ * HEARTH_E_STATE  with a window: what the position n would see is gone; nothing changed */
 HEARTH_API int32_t hearth_seq_length(const hearth_session *session, int32_t seq);
+HEARTH_API int32_t hearth_seq_room(const hearth_session *session, int32_t seq);
 HEARTH_API hearth_status hearth_seq_trim(hearth_session *session, int32_t seq, int32_t n,
                                          hearth_error *err);
 HEARTH_API hearth_status hearth_seq_fork(hearth_session *session, int32_t src, int32_t dst,
                                          int32_t n, hearth_error *err);
 HEARTH_API void hearth_session_reset(hearth_session *session); /* every sequence to length 0 */
+
+/* Sharing by tokens. A sequence is running from its first step on, and idle when it was released: it
+ * keeps its positions, and can be continued, until others need its pages. Running sequences are never
+ * evicted. Pages of all sequences, running or idle, are found by their tokens:
+ *
+ *     int32_t seq, done;
+ *     hearth_seq_acquire(session, prompt, n, &seq, &done, &err);    beginning of the prompt: there
+ *     ... step the items prompt[done .. n) and what follows on seq ...
+ *     hearth_seq_release(session, seq, &err);                       for the next one to share
+ *
+ * Acquire chooses a sequence for the prompt: an idle one that it continues, else an empty one, else the
+ * first to be evicted; and matches. Match makes the sequence begin with as many of the tokens as it holds
+ * itself, or as others hold in whole pages of 16, and trims the rest; *matched is never more than n - 1,
+ * so that a token is left to be run. What follows is the same bit for bit as after a cold run.
+ * Time is proportional to n and the number of sequences.
+ *
+ * HEARTH_E_FULL   acquire: all sequences are running
+ * HEARTH_E_RANGE  no such sequence, or a token is out of range; nothing changed */
+HEARTH_API hearth_status hearth_seq_acquire(hearth_session *session, const int32_t *tokens, size_t n,
+                                            int32_t *seq, int32_t *matched, hearth_error *err);
+HEARTH_API hearth_status hearth_seq_match(hearth_session *session, int32_t seq,
+                                          const int32_t *tokens, size_t n, int32_t *matched,
+                                          hearth_error *err);
+HEARTH_API hearth_status hearth_seq_release(hearth_session *session, int32_t seq,
+                                            hearth_error *err);
+
+/* The KV cache now, and what happened to it since the session was opened. */
+typedef struct hearth_kv_stats {
+    uint32_t struct_size;
+    int32_t page_positions;
+    uint64_t page_bytes;
+    uint32_t pages, pages_free;
+    uint32_t pages_shared;  /* by two sequences or more */
+    uint32_t pages_listed;  /* can be found by their tokens */
+    int32_t seqs_running;
+    int32_t seqs_idle;      /* that hold something */
+    uint64_t evictions;     /* times that an idle sequence lost positions */
+    uint64_t evicted_pages;
+    uint64_t copied_pages;  /* before a write, because they were shared */
+    uint64_t merged_pages;  /* given up for another with the same tokens */
+    uint64_t dropped_pages; /* left behind by windows */
+    uint64_t lookups;       /* calls of match and acquire */
+    uint64_t hits;          /* of them, that found something */
+    uint64_t hit_tokens;    /* positions that did not need to be computed */
+} hearth_kv_stats;
+/* Set stats->struct_size before. Time is proportional to the number of pages. */
+HEARTH_API void hearth_session_kv_stats(const hearth_session *session, hearth_kv_stats *stats);
 
 /* Ask a running step to stop; may be called from any thread and signal handlers. The request is
  * taken by the step in progress or the next one. */

@@ -21,11 +21,14 @@ struct ht_kv_view {
     uint8_t type_k, type_v; /* enum hk_kvtype */
 };
 
-/* Consecutive items of one sequence. */
+/* Consecutive items of one sequence. A sequence with a window sees its first `sink` positions and,
+ * behind a hole, from ht_window_first on; the table has no pages for `dropped` positions of the hole. */
 struct ht_segment {
-    int32_t first, n;      /* items */
-    int32_t pos;           /* position of the first item */
-    const uint32_t *pages; /* page of position p: pages[p / HK_KV_PAGE] */
+    int32_t first, n;       /* items */
+    int32_t pos;            /* position of the first item */
+    const uint32_t *pages;  /* see ht_seg_page */
+    int32_t sink, dropped;  /* whole pages */
+    int32_t window;         /* 0: everything is seen */
 };
 
 struct ht_batch {
@@ -35,6 +38,20 @@ struct ht_batch {
     int32_t max_pos; /* largest position in the step */
     const struct ht_kv_view *kv;
 };
+
+/* First position of the window of a row at position pos: a whole stretch, so that a hole never begins
+ * and ends in one. */
+HB_INLINE int32_t ht_window_first(int32_t window, int32_t pos)
+{
+    int32_t first = pos + 1 - window;
+    return window == 0 || first < 0 ? 0 : first / HK_KV_STRETCH * HK_KV_STRETCH;
+}
+
+/* The page of a position that is held. */
+HB_INLINE uint32_t ht_seg_page(const struct ht_segment *seg, int32_t pos)
+{
+    return seg->pages[(pos < seg->sink ? pos : pos - seg->dropped) / HK_KV_PAGE];
+}
 
 HB_INLINE uint8_t *ht_kv_page(const struct ht_kv_layer_view *l, int32_t head, uint32_t page)
 {

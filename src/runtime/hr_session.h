@@ -35,4 +35,10 @@ struct hearth_session {
     bool block_from_os;
 };
 
+/* The kv_cache switch: off, every step computes its sequences from their first token. */
+HB_INLINE bool hr_session_keeps_kv(const hearth_session *s)
+{
+    return HEARTH_WITH_KV_CACHE && !(s->config.flags & HEARTH_SESSION_NO_KV_CACHE);
+}
+
 #endif

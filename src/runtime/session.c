@@ -50,6 +50,31 @@ static hearth_status session_positive(const char *what, int32_t *value, int32_t 
     return HEARTH_OK;
 }
 
+/* What the window keeps: the sink in whole pages, the window from the beginning of a stretch on, a stretch
+ * to take positions back, and one to grow into. */
+static hearth_status session_window(const hearth_session_config *c, hearth_error *err)
+{
+    if (c->evict < HEARTH_EVICT_LRU || c->evict > HEARTH_EVICT_LFU)
+        return hb_fail(err, HEARTH_E_RANGE, "session: evict %d; LRU, FIFO and LFU are 0, 1 and 2",
+                       (int)c->evict);
+    if (c->n_sink == 0 && c->n_window == 0)
+        return HEARTH_OK;
+    if (c->n_window < 1 || c->n_sink < 0)
+        return hb_fail(err, HEARTH_E_RANGE,
+                       "session: n_sink %d and n_window %d; a window of 1 or more is accepted",
+                       c->n_sink, c->n_window);
+    int64_t need = ((int64_t)c->n_sink + HK_KV_PAGE - 1) / HK_KV_PAGE * HK_KV_PAGE + c->n_window +
+                   2 * HK_KV_STRETCH;
+    if (need > c->n_ctx)
+        return hb_fail(err, HEARTH_E_RANGE,
+                       "session: n_sink %d and n_window %d take a context of %lld; n_ctx is %d",
+                       c->n_sink, c->n_window, (long long)need, c->n_ctx);
+    if (!HEARTH_WITH_KV_CACHE || (c->flags & HEARTH_SESSION_NO_KV_CACHE))
+        return hb_fail(err, HEARTH_E_UNSUPPORTED,
+                       "session: a window drops tokens that are needed without the KV cache");
+    return HEARTH_OK;
+}
+
 static hearth_status session_defaults(const hearth_model *m, const hearth_session_config *in,
                                       hearth_session_config *c, hearth_error *err)
 {
@@ -73,7 +98,7 @@ static hearth_status session_defaults(const hearth_model *m, const hearth_sessio
                             err));
     int32_t rows = c->n_seqs < c->n_batch ? c->n_seqs : c->n_batch;
     HB_TRY(session_positive("n_logits", &c->n_logits, rows, c->n_batch, err));
-    return HEARTH_OK;
+    return session_window(c, err);
 }
 
 /* ---- building ---- */
@@ -117,6 +142,12 @@ static hearth_status session_kernels(hearth_session *s, hearth_error *err)
     return HEARTH_OK;
 }
 
+/* Nothing is shared by tokens where nothing is kept. */
+static bool session_without_prefix(const hearth_session *s)
+{
+    return !hr_session_keeps_kv(s) || (s->config.flags & HEARTH_SESSION_NO_PREFIX);
+}
+
 static hearth_status session_build(const hearth_model *model, const hearth_session_config *config,
                                    struct hb_arena *arena, hearth_session **out, hearth_error *err)
 {
@@ -138,8 +169,15 @@ static hearth_status session_build(const hearth_model *model, const hearth_sessi
     s->plan->profile = config->flags & HEARTH_SESSION_PROFILE;
     s->plan->observe = config->observe;
     s->plan->observe_user = config->observe_user;
-    HB_TRY(hr_kv_init(&s->kv, lm, type_k, type_v, config->n_ctx, config->n_seqs,
-                      config->n_kv_tokens, arena, err));
+    HB_TRY(hr_kv_init(&s->kv, lm,
+                      &(struct hr_kv_config){.type_k = type_k, .type_v = type_v,
+                                             .n_ctx = config->n_ctx, .n_seqs = config->n_seqs,
+                                             .n_tokens = config->n_kv_tokens,
+                                             .max_bytes = config->kv_max_bytes,
+                                             .sink = config->n_sink, .window = config->n_window,
+                                             .policy = config->evict,
+                                             .no_prefix = session_without_prefix(s)},
+                      arena, err));
     HB_TRY(HB_ARENA_NEW(arena, struct ht_segment, (size_t)config->n_batch, &s->segments, err));
     HB_TRY(HB_ARENA_NEW(arena, int32_t, (size_t)config->n_seqs, &s->old_length, err));
     HB_TRY(HB_ARENA_NEW(arena, int32_t, (size_t)config->n_seqs, &s->grow, err));

@@ -1,5 +1,8 @@
-/* Using a session: steps over items, logits, sequences, the profile. A step first checks everything,
- * then grows the sequences, then runs the plan; when that fails the growth is taken back. */
+/* Using a session: steps over items, logits, the profile. A step first checks everything, then grows the
+ * sequences, then runs the plan; when that fails the growth is taken back. Sequences: seq.c.
+ *
+ * Without the KV cache (HEARTH_SESSION_NO_KV_CACHE) nothing is kept from step to step but tokens: a step
+ * first computes all positions that its sequences had before, in chunks, and then its items. */
 #include "runtime/hr_session.h"
 #include <string.h>
 
@@ -35,21 +38,23 @@ static hearth_status step_extend(hearth_session *s, const hearth_item *items, si
 {
     hearth_status status = HEARTH_OK;
     uint32_t pages = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         s->grow[items[i].seq]++;
+        hr_kv_use(&s->kv, items[i].seq);
+    }
     for (size_t i = 0; i < n && status == HEARTH_OK; i++) {
         int32_t seq = items[i].seq, length = s->kv.seqs[seq].length;
         if (s->grow[seq] <= 0)
             continue; /* counted already */
         s->old_length[seq] = length;
-        if (s->grow[seq] > s->config.n_ctx - length)
+        if (s->grow[seq] > hr_kv_room(&s->kv, seq))
             status = hb_fail(err, HEARTH_E_FULL,
                              "sequence %d: %d positions and %d more; the context has %d", seq,
                              length, s->grow[seq], s->config.n_ctx);
         pages += hr_kv_count(&s->kv, seq, s->grow[seq]);
         s->grow[seq] = -s->grow[seq];
     }
-    if (status == HEARTH_OK && pages > s->kv.n_free)
+    if (status == HEARTH_OK && !hr_kv_make_room(&s->kv, pages))
         status = hb_fail(err, HEARTH_E_FULL, "KV cache: %u pages wanted, %u of %u are free", pages,
                          s->kv.n_free, s->kv.n_pages);
     for (size_t i = 0; i < n; i++) {
@@ -67,33 +72,102 @@ static void step_take_back(hearth_session *s, const hearth_item *items, size_t n
         hr_kv_trim(&s->kv, items[i].seq, s->old_length[items[i].seq]);
 }
 
+static void step_commit(hearth_session *s, const hearth_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t seq = items[i].seq;
+        if (s->old_length[seq] == s->kv.seqs[seq].length)
+            continue; /* done already */
+        hr_kv_commit(&s->kv, seq, s->old_length[seq]);
+        s->old_length[seq] = s->kv.seqs[seq].length;
+    }
+}
+
+struct step_inputs {
+    int32_t *tokens, *positions, *rows;
+};
+
+static struct step_inputs step_inputs(const hearth_session *s)
+{
+    const struct ht_lm *lm = &s->model->lm;
+    return (struct step_inputs){
+        (int32_t *)(void *)ht_plan_tensor(s->plan, lm->tokens)->data,
+        (int32_t *)(void *)ht_plan_tensor(s->plan, lm->positions)->data,
+        (int32_t *)(void *)ht_plan_tensor(s->plan, lm->out_rows)->data};
+}
+
+static struct ht_segment step_segment(const hearth_session *s, int32_t seq, int32_t first,
+                                      int32_t pos)
+{
+    const struct hr_seq *q = &s->kv.seqs[seq];
+    return (struct ht_segment){.first = first, .pos = pos, .pages = q->pages, .sink = s->kv.sink,
+                               .dropped = q->dropped, .window = s->kv.window};
+}
+
 /* Inputs of the graph, and the runs of neighbouring items that belong to one sequence. */
 static void step_fill(hearth_session *s, const hearth_item *items, size_t n,
                          struct ht_batch *batch)
 {
-    const struct ht_lm *lm = &s->model->lm;
-    int32_t *tokens = (int32_t *)(void *)ht_plan_tensor(s->plan, lm->tokens)->data;
-    int32_t *positions = (int32_t *)(void *)ht_plan_tensor(s->plan, lm->positions)->data;
-    int32_t *rows = (int32_t *)(void *)ht_plan_tensor(s->plan, lm->out_rows)->data;
+    struct step_inputs in = step_inputs(s);
     struct ht_segment *seg = s->segments - 1;
     s->n_logits = 0;
     *batch = (struct ht_batch){.segments = s->segments, .n_items = (int32_t)n, .kv = &s->kv.view};
     for (size_t i = 0; i < n; i++) {
         int32_t seq = items[i].seq, pos = s->old_length[seq] + s->grow[seq]++;
         if (i == 0 || items[i - 1].seq != seq) {
-            *++seg = (struct ht_segment){(int32_t)i, 0, pos, s->kv.seqs[seq].pages};
+            *++seg = step_segment(s, seq, (int32_t)i, pos);
             batch->n_segments++;
         }
         seg->n++;
-        tokens[i] = items[i].token;
-        positions[i] = pos;
+        in.tokens[i] = *hr_kv_token(&s->kv, seq, pos) = items[i].token;
+        in.positions[i] = pos;
         if (items[i].want_logits)
-            rows[s->n_logits++] = (int32_t)i;
+            in.rows[s->n_logits++] = (int32_t)i;
         if (pos > batch->max_pos)
             batch->max_pos = pos;
     }
     for (size_t i = 0; i < n; i++)
         s->grow[items[i].seq] = 0;
+}
+
+static hearth_status step_run(hearth_session *s, const struct ht_batch *batch, int32_t rows,
+                              hearth_error *err)
+{
+    struct ht_run run = {.batch = batch};
+    run.count[HT_LM_SYM_TOKENS] = batch->n_items;
+    run.count[HT_LM_SYM_ROWS] = rows;
+    return ht_plan_run(s->plan, &run, s->pool, &s->cancel, err);
+}
+
+/* Compute the positions [0, n) of a sequence again from their tokens. */
+static hearth_status step_again(hearth_session *s, int32_t seq, int32_t n, hearth_error *err)
+{
+    struct step_inputs in = step_inputs(s);
+    for (int32_t pos = 0, now; pos < n; pos += now) {
+        now = n - pos < s->config.n_batch ? n - pos : s->config.n_batch;
+        struct ht_segment seg = step_segment(s, seq, 0, pos);
+        seg.n = now;
+        for (int32_t i = 0; i < now; i++) {
+            in.tokens[i] = *hr_kv_token(&s->kv, seq, pos + i);
+            in.positions[i] = pos + i;
+        }
+        const struct ht_batch batch = {.segments = &seg, .n_segments = 1, .n_items = now,
+                                       .max_pos = pos + now - 1, .kv = &s->kv.view};
+        HB_TRY(step_run(s, &batch, 0, err));
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status step_history(hearth_session *s, const hearth_item *items, size_t n,
+                                  hearth_error *err)
+{
+    hearth_status status = HEARTH_OK;
+    for (size_t i = 0; i < n && status == HEARTH_OK; i++)
+        if (s->grow[items[i].seq]++ == 0)
+            status = step_again(s, items[i].seq, s->old_length[items[i].seq], err);
+    for (size_t i = 0; i < n; i++)
+        s->grow[items[i].seq] = 0;
+    return status;
 }
 
 static hearth_status step_check_logits(const hearth_session *s, hearth_error *err)
@@ -112,11 +186,11 @@ hearth_status hearth_session_step(hearth_session *s, const hearth_item *items, s
     struct ht_batch batch;
     HB_TRY(step_check_items(s, items, n, err));
     HB_TRY(step_extend(s, items, n, err));
-    step_fill(s, items, n, &batch);
-    struct ht_run run = {.batch = &batch};
-    run.count[HT_LM_SYM_TOKENS] = (int64_t)n;
-    run.count[HT_LM_SYM_ROWS] = s->n_logits;
-    hearth_status status = ht_plan_run(s->plan, &run, s->pool, &s->cancel, err);
+    hearth_status status = hr_session_keeps_kv(s) ? HEARTH_OK : step_history(s, items, n, err);
+    if (status == HEARTH_OK) {
+        step_fill(s, items, n, &batch);
+        status = step_run(s, &batch, s->n_logits, err);
+    }
     if (status != HEARTH_OK) {
         step_take_back(s, items, n);
         s->n_logits = 0;
@@ -124,6 +198,7 @@ hearth_status hearth_session_step(hearth_session *s, const hearth_item *items, s
             atomic_store(&s->cancel, 0);
         return status;
     }
+    step_commit(s, items, n);
     return step_check_logits(s, err);
 }
 
@@ -164,59 +239,6 @@ hearth_status hearth_session_eval(hearth_session *s, const int32_t *tokens, size
     if (logits)
         memcpy(logits, hearth_session_logits(s, 0), (size_t)s->model->lm.n_vocab * sizeof *logits);
     return HEARTH_OK;
-}
-
-/* ---- sequences ---- */
-
-static hearth_status step_seq(const hearth_session *s, int32_t seq, hearth_error *err)
-{
-    if (seq < 0 || seq >= s->config.n_seqs)
-        return hb_fail(err, HEARTH_E_RANGE, "sequence %d; the session has %d", seq,
-                       s->config.n_seqs);
-    return HEARTH_OK;
-}
-
-int32_t hearth_seq_length(const hearth_session *s, int32_t seq)
-{
-    return step_seq(s, seq, NULL) == HEARTH_OK ? s->kv.seqs[seq].length : -1;
-}
-
-static hearth_status step_seq_keep(const hearth_session *s, int32_t seq, int32_t n,
-                                      hearth_error *err)
-{
-    HB_TRY(step_seq(s, seq, err));
-    if (n < 0 || n > s->kv.seqs[seq].length)
-        return hb_fail(err, HEARTH_E_RANGE, "sequence %d: %d positions; it has %d", seq, n,
-                       s->kv.seqs[seq].length);
-    return HEARTH_OK;
-}
-
-hearth_status hearth_seq_trim(hearth_session *s, int32_t seq, int32_t n, hearth_error *err)
-{
-    HB_TRY(step_seq_keep(s, seq, n, err));
-    hr_kv_trim(&s->kv, seq, n);
-    return HEARTH_OK;
-}
-
-hearth_status hearth_seq_fork(hearth_session *s, int32_t src, int32_t dst, int32_t n,
-                              hearth_error *err)
-{
-    HB_TRY(step_seq_keep(s, src, n, err));
-    HB_TRY(step_seq(s, dst, err));
-    hr_kv_fork(&s->kv, src, dst, n);
-    return HEARTH_OK;
-}
-
-void hearth_session_reset(hearth_session *s)
-{
-    for (int32_t i = 0; i < s->config.n_seqs; i++)
-        hr_kv_trim(&s->kv, i, 0);
-    s->n_logits = 0;
-}
-
-void hearth_session_cancel(hearth_session *s)
-{
-    atomic_store(&s->cancel, 1);
 }
 
 /* ---- profile ---- */

@@ -26,6 +26,7 @@ struct attn_world {
     struct ht_kv_layer_view layer;
     struct ht_kv_view kv;
     uint32_t pages[MAX_POS / HK_KV_PAGE];
+    int32_t sink, keep; /* window of the sequence; 0: all */
     float *qs, *ks, *vs, *out; /* [n_pos][...] */
 };
 
@@ -107,7 +108,8 @@ static void world_run(struct attn_world *w, int32_t chunk, int32_t n_threads)
     world_graph(w, chunk, n_threads);
     for (int32_t at = 0; at < w->c.n_pos; at += chunk) {
         int32_t n = w->c.n_pos - at < chunk ? w->c.n_pos - at : chunk;
-        const struct ht_segment seg = {0, n, at, w->pages};
+        const struct ht_segment seg = {.n = n, .pos = at, .pages = w->pages, .sink = w->sink,
+                                       .window = w->keep};
         const struct ht_batch batch = {&seg, 1, n, at + n - 1, &w->kv};
         struct ht_run run = {.count = {n}, .batch = &batch};
         memcpy(ht_plan_tensor(w->plan, w->q)->data, w->qs + (size_t)at * nq, (size_t)n * nq * 4);
@@ -133,18 +135,29 @@ static double stored(const struct attn_world *w, float x)
     return (double)y;
 }
 
+/* The window of the layer, and the hole of the sequence: from the sink to a whole stretch. */
+static bool visible(const struct attn_world *w, int32_t pos, int32_t j)
+{
+    if (w->c.window && j <= pos - w->c.window)
+        return false;
+    return !w->keep || j < w->sink || j / HK_KV_STRETCH >= (pos + 1 - w->keep) / HK_KV_STRETCH;
+}
+
 /* Largest difference of one position's output to softmax in double. */
 static double world_error(const struct attn_world *w, int32_t pos)
 {
     const struct attn_case *c = &w->c;
     static double p[MAX_POS];
     double worst = 0;
-    int32_t first = c->window && pos >= c->window ? pos - c->window + 1 : 0;
     for (int32_t h = 0; h < c->heads; h++) {
         int32_t kvh = h / (c->heads / c->kv_heads);
         const float *q = w->qs + ((size_t)pos * (size_t)c->heads + (size_t)h) * (size_t)c->d;
         double max = -INFINITY, sum = 0;
-        for (int32_t j = first; j <= pos; j++) {
+        for (int32_t j = 0; j <= pos; j++) {
+            if (!visible(w, pos, j)) {
+                p[j] = -INFINITY;
+                continue;
+            }
             const float *k = w->ks + ((size_t)j * (size_t)c->kv_heads + (size_t)kvh) * (size_t)c->d;
             double s = 0;
             for (int32_t i = 0; i < c->d; i++)
@@ -154,11 +167,11 @@ static double world_error(const struct attn_world *w, int32_t pos)
             p[j] = s;
             max = s > max ? s : max;
         }
-        for (int32_t j = first; j <= pos; j++)
+        for (int32_t j = 0; j <= pos; j++)
             sum += p[j] = exp(p[j] - max);
         for (int32_t i = 0; i < c->d; i++) {
             double want = 0;
-            for (int32_t j = first; j <= pos; j++)
+            for (int32_t j = 0; j <= pos; j++)
                 want += p[j] / sum * stored(w, w->vs[((size_t)j * (size_t)c->kv_heads + (size_t)kvh) * (size_t)c->d + (size_t)i]);
             double got = (double)w->out[((size_t)pos * (size_t)c->heads + (size_t)h) * (size_t)c->d + (size_t)i];
             worst = fmax(worst, got == got ? fabs(got - want) : INFINITY);
@@ -226,6 +239,32 @@ static void any_chunk_and_thread_count_gives_the_same_bits(void **state)
     world_free(&w);
 }
 
+static void a_hole_behind_the_sink_is_not_seen(void **state)
+{
+    (void)state;
+    static const int32_t sink_keep[][2] = {{16, 100}, {0, 64}, {80, 33}, {64, 1}, {16, 700}};
+    static const struct attn_case cases[] = {{4, 2, 16, 1100, 0, 0, 1, HK_KV_F16},
+                                             {4, 2, 16, 1100, 150, 0, 1, HK_KV_F16}};
+    size_t bytes = (size_t)1100 * 4 * 16 * sizeof(float);
+    float *first = malloc(bytes);
+    for (size_t i = 0; i < HB_COUNT(sink_keep) * HB_COUNT(cases); i++) {
+        struct attn_world w;
+        world_make(&w, &cases[i % HB_COUNT(cases)]);
+        w.sink = sink_keep[i / HB_COUNT(cases)][0];
+        w.keep = sink_keep[i / HB_COUNT(cases)][1];
+        world_run(&w, 64, 1);
+        memcpy(first, w.out, bytes);
+        for (int32_t pos = 0; pos < 1100; pos += 31)
+            assert_true(world_error(&w, pos) <= 4e-6);
+        world_run(&w, 7, 3);
+        assert_memory_equal(first, w.out, bytes);
+        world_run(&w, 1, 2);
+        assert_memory_equal(first, w.out, bytes);
+        world_free(&w);
+    }
+    free(first);
+}
+
 static void every_level_gives_the_same_bits(void **state)
 {
     (void)state;
@@ -253,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention_equals_softmax_in_double),
         cmocka_unit_test(any_chunk_and_thread_count_gives_the_same_bits),
+        cmocka_unit_test(a_hole_behind_the_sink_is_not_seen),
         cmocka_unit_test(every_level_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,149 +1,202 @@
-/* The KV cache against a naive model: random appends, forks, trims; contents, sharing and the page
- * balance are compared after every operation. */
-#include "test_support.h"
-#include "runtime/hr_kv.h"
-#include "base/os/hb_os.h"
+/* The KV cache against a naive model of it (kv_world.h), and what it promises about budgets, sharing and
+ * eviction. `test_kv N` runs the random part with N operations. */
+#include "kv_world.h"
 
-#define SEQS    6
-#define CTX     200
-#define TOKENS  640
-#define OPS     20000
+#define QUICK_OPS 40000
 
-struct naive_seq {
-    int32_t length;
-    uint32_t mark[CTX]; /* what was written at each position */
-};
+static long n_ops = QUICK_OPS;
 
-struct world {
-    struct hb_arena arena;
-    struct hr_kv kv;
-    struct naive_seq naive[SEQS];
-    uint8_t *block;
-    uint32_t next_mark;
-};
-
-static const struct ht_kv_layer world_layers[2] = {{2, 4, 4}, {1, 8, 4}};
-static const struct ht_lm world_lm = {.kv = world_layers, .n_layers = 2};
-
-static void world_make(struct world *w)
+static void run_random(const struct world_config *c, long ops, uint64_t seed)
 {
-    memset(w, 0, sizeof *w);
-    hb_arena_init_growing(&w->arena, hb_os_heap());
-    assert_int_equal(hr_kv_init(&w->kv, &world_lm, HK_KV_F32, HK_KV_F32, CTX, SEQS, TOKENS,
-                                &w->arena, NULL),
-                     HEARTH_OK);
-    w->block = calloc(1, w->kv.bytes);
-    hr_kv_place(&w->kv, w->block);
-}
-
-static void world_free(struct world *w)
-{
-    free(w->block);
-    hb_arena_release(&w->arena);
-}
-
-/* One word per position in every head's V page of every layer, where attention would look. */
-static uint32_t *world_slot(struct world *w, int32_t layer, int32_t head, int32_t seq, int32_t pos)
-{
-    const struct ht_kv_layer_view *l = &w->kv.layers[layer];
-    uint32_t page = w->kv.seqs[seq].pages[pos / HK_KV_PAGE];
-    size_t d_v = (size_t)world_layers[layer].d_v;
-    uint8_t *v = ht_kv_page(l, head, page) + l->v_off;
-    return (uint32_t *)(void *)(v + (size_t)(pos % HK_KV_PAGE) * d_v * sizeof(float));
-}
-
-static void world_append(struct world *w, int32_t seq, int32_t n)
-{
-    struct naive_seq *s = &w->naive[seq];
-    if (n > CTX - s->length || hr_kv_count(&w->kv, seq, n) > w->kv.n_free)
-        return;
-    uint32_t before = w->kv.n_free, want = hr_kv_count(&w->kv, seq, n);
-    hr_kv_extend(&w->kv, seq, n);
-    assert_int_equal(before - w->kv.n_free, want);
-    for (int32_t i = 0; i < n; i++, s->length++) {
-        s->mark[s->length] = ++w->next_mark;
-        for (int32_t layer = 0; layer < 2; layer++)
-            for (int32_t h = 0; h < world_layers[layer].n_kv_heads; h++)
-                *world_slot(w, layer, h, seq, s->length) = w->next_mark;
+    static struct world w;
+    world_make(&w, c);
+    for (long i = 0; i < ops; i++) {
+        uint64_t r = test_rand(&seed);
+        uint8_t op[4];
+        memcpy(op, &r, 4);
+        world_op(&w, op);
+        world_check(&w);
     }
-}
-
-static void world_check(struct world *w)
-{
-    uint32_t owned[TOKENS / HK_KV_PAGE] = {0}, used = 0;
-    for (int32_t q = 0; q < SEQS; q++) {
-        assert_int_equal(w->kv.seqs[q].length, w->naive[q].length);
-        for (int32_t p = 0; p < w->naive[q].length; p++)
-            for (int32_t layer = 0; layer < 2; layer++)
-                for (int32_t h = 0; h < world_layers[layer].n_kv_heads; h++)
-                    if (*world_slot(w, layer, h, q, p) != w->naive[q].mark[p])
-                        fail_msg("sequence %d position %d", q, p);
-        for (int32_t p = 0; p < w->naive[q].length; p += HK_KV_PAGE)
-            owned[w->kv.seqs[q].pages[p / HK_KV_PAGE]]++;
-    }
-    for (uint32_t i = 0; i < w->kv.n_pages; i++) {
-        assert_int_equal(owned[i], w->kv.owners[i]);
-        used += owned[i] > 0;
-    }
-    assert_int_equal(used + w->kv.n_free, w->kv.n_pages);
+    for (int i = 0; i < 6; i++)
+        assert_true(w.ops[i] > 0);
+    if (ops >= QUICK_OPS / 8 && !c->no_prefix)
+        assert_true(w.kv.count.hit_tokens > 0 && w.kv.count.merged_pages > 0);
+    assert_true(w.kv.count.copied_pages > 0 && w.kv.count.evicted_pages > 0);
+    assert_true(!c->window || w.kv.count.dropped_pages > 0);
+    for (int32_t q = 0; q < WORLD_SEQS; q++)
+        hr_kv_trim(&w.kv, q, 0);
+    assert_int_equal(w.kv.n_free, w.kv.n_pages);
+    assert_int_equal(w.kv.prefix.n_listed, 0);
+    world_free(&w);
 }
 
 static void random_operations_equal_a_naive_cache(void **state)
 {
     (void)state;
-    struct world w;
-    uint64_t seed = 20;
-    world_make(&w);
-    for (int i = 0; i < OPS; i++) {
-        int32_t a = (int32_t)(test_rand(&seed) % SEQS), b = (int32_t)(test_rand(&seed) % SEQS);
-        int32_t n = w.naive[a].length ? (int32_t)(test_rand(&seed) % (uint64_t)(w.naive[a].length + 1)) : 0;
-        switch (test_rand(&seed) % 4) {
-        case 0:
-        case 1:
-            world_append(&w, a, 1 + (int32_t)(test_rand(&seed) % 40));
-            break;
-        case 2:
-            hr_kv_trim(&w.kv, a, n);
-            w.naive[a].length = n;
-            break;
-        default:
-            hr_kv_fork(&w.kv, a, b, n);
-            if (a != b)
-                w.naive[b] = w.naive[a];
-            w.naive[b].length = n;
-        }
-        world_check(&w);
+    static const struct world_config configs[] = {
+        {0, 0, HEARTH_EVICT_LRU, false},   {0, 0, HEARTH_EVICT_FIFO, true},
+        {0, 0, HEARTH_EVICT_LFU, false},   {4, 100, HEARTH_EVICT_LRU, false},
+        {0, 64, HEARTH_EVICT_LRU, false},  {70, 33, HEARTH_EVICT_FIFO, false},
+    };
+    size_t n = sizeof configs / sizeof *configs;
+    for (size_t i = 0; i < n; i++)
+        run_random(&configs[i], n_ops / (long)n + 1, 20 + i);
+}
+
+static void fill(struct world *w, int32_t seq, int32_t n)
+{
+    while (n > 0) {
+        int32_t now = n < 32 ? n : 32, before = w->naive[seq].length;
+        world_append(w, seq, now, false);
+        assert_int_equal(w->naive[seq].length, before + now);
+        n -= now;
     }
-    for (int32_t q = 0; q < SEQS; q++)
-        hr_kv_trim(&w.kv, q, 0);
-    assert_int_equal(w.kv.n_free, w.kv.n_pages);
-    world_free(&w);
 }
 
 static void a_fork_shares_pages_and_copies_on_write(void **state)
 {
     (void)state;
-    struct world w;
-    world_make(&w);
-    world_append(&w, 0, 40); /* 2 full pages and a half */
+    static struct world w;
+    world_make(&w, &(struct world_config){.no_prefix = true});
+    fill(&w, 0, 40); /* 2 full pages and a half */
     uint32_t used = w.kv.n_pages - w.kv.n_free;
-    hr_kv_fork(&w.kv, 0, 1, 40);
-    w.naive[1] = w.naive[0];
+    world_fork(&w, 0, 1, 40);
     assert_int_equal(w.kv.n_pages - w.kv.n_free, used);
     assert_int_equal(hr_kv_count(&w.kv, 1, 1), 1); /* the shared half page is copied */
-    world_append(&w, 1, 1);
+    fill(&w, 1, 1);
     assert_int_equal(w.kv.n_pages - w.kv.n_free, used + 1);
     assert_int_equal(hr_kv_count(&w.kv, 0, 1), 0); /* seq 0 owns its half page alone again */
-    world_append(&w, 0, 1);
+    fill(&w, 0, 1);
     world_check(&w);
     world_free(&w);
 }
 
-int main(void)
+/* A script of releases and uses after which each policy gives the sequences up in another order. */
+static void the_policies_choose_differently(void **state)
+{
+    (void)state;
+    static const int32_t released[] = {1, 0, 3, 2}, shared_from[] = {2, 2, 2, 0, 0, 3, 1};
+    static const struct { hearth_evict policy; int32_t order[4]; } cases[] = {
+        {HEARTH_EVICT_LRU, {2, 0, 3, 1}},
+        {HEARTH_EVICT_FIFO, {1, 0, 3, 2}},
+        {HEARTH_EVICT_LFU, {3, 1, 0, 2}}, /* 3 and 1 as often: the one used before goes first */
+    };
+    for (size_t i = 0; i < 3; i++) {
+        static struct world w;
+        world_make(&w, &(struct world_config){.policy = cases[i].policy, .no_prefix = true});
+        for (int32_t q = 0; q < 4; q++)
+            fill(&w, q, 64);
+        for (int32_t q = 0; q < 4; q++)
+            hr_kv_release(&w.kv, released[q]);
+        for (size_t u = 0; u < 7; u++)
+            hr_kv_touch(&w.kv, shared_from[u]);
+        for (int32_t k = 0; k < 4; k++) {
+            assert_int_equal(hr_kv_victim(&w.kv), cases[i].order[k]);
+            assert_true(hr_kv_make_room(&w.kv, w.kv.n_free + 4));
+            assert_int_equal(w.kv.seqs[cases[i].order[k]].length, 0);
+        }
+        assert_int_equal(w.kv.count.evictions, 4);
+        assert_int_equal(w.kv.count.evicted_pages, 16);
+        world_free(&w);
+    }
+}
+
+static void running_sequences_are_never_evicted(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_make(&w, &(struct world_config){.no_prefix = true});
+    for (int32_t q = 0; q < 4; q++)
+        fill(&w, q, 240); /* all 60 pages */
+    assert_int_equal(w.kv.n_free, 0);
+    assert_false(hr_kv_make_room(&w.kv, 1));
+    hr_kv_release(&w.kv, 2);
+    assert_false(hr_kv_make_room(&w.kv, 16)); /* it has 15: refused, and nothing is lost */
+    assert_int_equal(w.kv.seqs[2].length, 240);
+    assert_true(hr_kv_make_room(&w.kv, 4));
+    assert_int_equal(w.kv.seqs[2].length, 240 - 64); /* from its end, no more than needed */
+    assert_int_equal(w.kv.n_free, 4);
+    world_fork(&w, 0, 4, 240);
+    hr_kv_release(&w.kv, 4); /* holds nothing that 0 does not hold too */
+    assert_true(hr_kv_make_room(&w.kv, 15));
+    assert_false(hr_kv_make_room(&w.kv, 16));
+    world_free(&w);
+}
+
+/* The most pages that fit into a budget, to the byte. */
+static void the_byte_budget_is_kept_exactly(void **state)
+{
+    (void)state;
+    size_t page = 16 * 4 * (2 * (4 + 4) + 1 * (8 + 4)); /* heads x (K + V) x 16 positions, f32 */
+    for (size_t budget = page - 1; budget < 6 * page; budget += 61) {
+        struct hb_arena arena;
+        struct hr_kv kv;
+        hb_arena_init_growing(&arena, hb_os_heap());
+        const struct hr_kv_config config = {.n_ctx = 64, .n_seqs = 2, .n_tokens = 128,
+                                            .max_bytes = budget};
+        hearth_error err;
+        hearth_status status = hr_kv_init(&kv, &world_lm, &config, &arena, &err);
+        if (budget < page) {
+            assert_int_equal(status, HEARTH_E_LIMIT);
+        } else {
+            assert_int_equal(status, HEARTH_OK);
+            assert_true(kv.bytes <= budget);
+            assert_int_equal(kv.n_pages, budget / page < 8 ? budget / page : 8);
+        }
+        hb_arena_release(&arena);
+    }
+}
+
+static void equal_beginnings_are_shared_by_pages(void **state)
+{
+    (void)state;
+    static struct world w;
+    int32_t prompt[100];
+    world_make(&w, &(struct world_config){0});
+    fill(&w, 0, 100); /* script 0 */
+    for (int32_t i = 0; i < 100; i++)
+        prompt[i] = world_token(w.naive[0].script, i);
+    uint32_t used = w.kv.n_pages - w.kv.n_free;
+    assert_int_equal(w.kv.prefix.n_listed, 6);
+    assert_int_equal(hr_kv_match(&w.kv, 1, prompt, 99), 96);
+    assert_int_equal(w.kv.n_pages - w.kv.n_free, used);
+    prompt[50]++;
+    assert_int_equal(hr_kv_match(&w.kv, 2, prompt, 99), 48);
+    assert_int_equal(hr_kv_match(&w.kv, 1, prompt, 99), 50); /* of its own, to the token */
+    assert_int_equal(w.kv.count.hit_tokens, 96 + 48 + 50);
+    hr_kv_trim(&w.kv, 0, 0);
+    hr_kv_trim(&w.kv, 1, 0);
+    hr_kv_trim(&w.kv, 2, 0);
+    assert_int_equal(hr_kv_match(&w.kv, 3, prompt, 99), 0); /* nobody holds it any more */
+    world_free(&w);
+}
+
+static void pages_computed_twice_are_merged(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_make(&w, &(struct world_config){0});
+    fill(&w, 0, 32);
+    w.ops[0] = 0; /* the same script again */
+    fill(&w, 1, 32);
+    assert_int_equal(w.kv.count.merged_pages, 2);
+    assert_int_equal(w.kv.n_pages - w.kv.n_free, 2);
+    world_check(&w);
+    world_free(&w);
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_operations_equal_a_naive_cache),
         cmocka_unit_test(a_fork_shares_pages_and_copies_on_write),
+        cmocka_unit_test(the_policies_choose_differently),
+        cmocka_unit_test(running_sequences_are_never_evicted),
+        cmocka_unit_test(the_byte_budget_is_kept_exactly),
+        cmocka_unit_test(equal_beginnings_are_shared_by_pages),
+        cmocka_unit_test(pages_computed_twice_are_merged),
     };
+    if (argc > 1)
+        n_ops = atol(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

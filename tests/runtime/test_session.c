@@ -66,7 +66,7 @@ static void refused_steps_change_nothing(void **state)
     assert_string_equal(err.text, "sequence 0: 32 positions and 1 more; the context has 32");
     assert_int_equal(hearth_seq_length(s, 0), 32);
     for (int i = 0; i < 16; i++)
-        items[i].seq = 1;
+        items[i] = (hearth_item){1, 1, 0}; /* other tokens: equal ones would share pages */
     assert_int_equal(hearth_session_step(s, items, 16, &err), HEARTH_OK);
     assert_int_equal(hearth_session_step(s, items, 1, &err), HEARTH_E_FULL); /* pages */
     assert_string_equal(err.text, "KV cache: 1 pages wanted, 0 of 3 are free");

@@ -149,6 +149,15 @@ static int32_t attn_first(const struct ht_attention *p, int32_t pos)
     return p->window > 0 && pos >= p->window ? pos - p->window + 1 : 0;
 }
 
+/* Positions [*from, *to) are in the hole of the sequence for the item at pos. */
+static void attn_hole(const struct ht_segment *seg, int32_t pos, int32_t *from, int32_t *to)
+{
+    *from = seg->sink;
+    *to = ht_window_first(seg->window, pos);
+    if (*to < *from)
+        *to = *from;
+}
+
 /* What each row of the tile sees of the stretch that starts at `base`. */
 static void attn_visible(const struct ht_attention *p, const struct attn_tile *t, int32_t group,
                          int32_t base, uint8_t *lo, uint8_t *hi)
@@ -156,6 +165,10 @@ static void attn_visible(const struct ht_attention *p, const struct attn_tile *t
     int32_t pos = t->seg->pos + t->item - t->seg->first;
     for (int32_t i = 0; i < t->n; i++, pos++) {
         int32_t a = attn_first(p, pos) - base, b = pos + 1 - base;
+        int32_t from, to;
+        attn_hole(t->seg, pos, &from, &to);
+        if (from < to && base < to && b > from - base) /* the sink's part, if any */
+            b = from - base;
         a = a < 0 ? 0 : a;
         b = b > HK_KV_STRETCH ? HK_KV_STRETCH : b;
         if (a >= b)
@@ -175,12 +188,14 @@ static void attn_stretch(const struct ht_step *s, const struct ht_run *run,
     const struct ht_kv_layer_view *layer = &kv->layers[p->layer];
     const void *k_pages[4], *v_pages[4];
     size_t rows = (size_t)t->n * (size_t)plan->group;
+    int32_t hole, hole_end; /* of the first item: what none of them sees */
+    attn_hole(t->seg, t->seg->pos + t->item - t->seg->first, &hole, &hole_end);
     for (int32_t i = 0; i < 4; i++) {
         int32_t at = base + i * HK_KV_PAGE;
         k_pages[i] = v_pages[i] = NULL;
-        if (at > last || at + HK_KV_PAGE <= first)
+        if (at > last || at + HK_KV_PAGE <= first || (at >= hole && at < hole_end))
             continue;
-        const uint8_t *page = ht_kv_page(layer, t->head, t->seg->pages[at / HK_KV_PAGE]);
+        const uint8_t *page = ht_kv_page(layer, t->head, ht_seg_page(t->seg, at));
         k_pages[i] = page;
         v_pages[i] = page + layer->v_off;
     }
@@ -201,7 +216,8 @@ static void attn_chain(const struct ht_step *s, const struct ht_run *run,
     const struct attn_plan *plan = s->plan;
     size_t rows = (size_t)t->n * (size_t)plan->group;
     int32_t pos = t->seg->pos + t->item - t->seg->first;
-    int32_t first = attn_first(p, pos), last = pos + t->n - 1;
+    int32_t first = attn_first(p, pos), last = pos + t->n - 1, hole, hole_end;
+    attn_hole(t->seg, pos, &hole, &hole_end);
     memset(a->chain.o, 0, rows * (size_t)p->d_v * sizeof(float));
     memset(a->chain.l, 0, rows * 16 * sizeof(float));
     for (size_t r = 0; r < rows; r++)
@@ -211,7 +227,8 @@ static void attn_chain(const struct ht_step *s, const struct ht_run *run,
             continue;
         for (int32_t j = 0; j < HK_KV_SPAN / HK_KV_STRETCH; j++) {
             int32_t base = span * HK_KV_SPAN + j * HK_KV_STRETCH;
-            if (base <= last && base + HK_KV_STRETCH > first)
+            if (base <= last && base + HK_KV_STRETCH > first &&
+                (base < hole || base >= hole_end))
                 attn_stretch(s, run, t, a, base, first, last);
         }
     }

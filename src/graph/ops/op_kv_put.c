@@ -45,7 +45,7 @@ static struct kv_put_piece kv_put_find(const struct ht_batch *batch, int64_t uni
     int32_t from = page * HK_KV_PAGE, to = from + HK_KV_PAGE;
     from = from < seg->pos ? seg->pos : from;
     to = to > end ? end : to;
-    return (struct kv_put_piece){seg->first + from - seg->pos, to - from, seg->pages[page],
+    return (struct kv_put_piece){seg->first + from - seg->pos, to - from, ht_seg_page(seg, from),
                                  (size_t)(from % HK_KV_PAGE)};
 }
 
