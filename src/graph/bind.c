@@ -345,6 +345,11 @@ static hearth_status frame_node(struct ht_frame *f, const struct ht_node *node, 
                 f->tensors[node->out[i]] = f->x->kept[f->node][i];
         return HEARTH_OK;
     }
+    if ((node->op->flags & HT_OP_AHEAD) && !f->x->ahead) {
+        for (uint32_t i = 0; i < node->n_out; i++)
+            f->tensors[node->out[i]] = ht_known_tensor(HK_U8, 1, (const int64_t[]){0}, NULL);
+        return HEARTH_OK;
+    }
     HB_TRY(bind_pointers(f, &s, node->n_in, node->n_out, err));
     for (uint32_t i = 0; i < node->n_in; i++) {
         s.in[i] = node->in[i] == HT_NONE ? NULL : &f->tensors[node->in[i]];
@@ -393,6 +398,48 @@ static hearth_status frame_segment(struct ht_frame *f, bool *done, hearth_error 
         f->x->block_high = f->x->block_used + end;
     f->plan.scratch_bytes = f->bind.scratch;
     return HEARTH_OK;
+}
+
+/* ---- ahead of all plans ---- */
+
+static bool ahead_wanted(const struct ht_frame *f, const struct ht_node *node)
+{
+    if (!node->op->plan || node->op->flow || (node->op->flags & HT_OP_RANDOM))
+        return false;
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (node->in[i] != HT_NONE && (!f->tensors[node->in[i]].ready ||
+                                       f->tensors[node->in[i]].known != HT_KNOWN_MODEL))
+            return false;
+    return node->n_in > 0;
+}
+
+void ht_exec_ahead(struct ht_exec *x, const struct ht_graph *g, size_t most)
+{
+    struct hb_arena *kept = x->kept_arena;
+    struct ht_tensor *inputs;
+    struct ht_frame *f;
+    size_t all = kept->size;
+    bool stop = false;
+    if (HB_ARENA_NEW(x->arena, struct ht_tensor, g->n_inputs, &inputs, NULL) != HEARTH_OK ||
+        ht_frame_open(x, NULL, g, inputs, &f, NULL) != HEARTH_OK)
+        return;
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        f->tensors[g->inputs[i]].ready = false;
+    x->ahead = true;
+    kept->size = most < all ? most : all;
+    for (f->node = 0; f->node < g->n_nodes; f->node++) {
+        const struct ht_node *node = &g->nodes[f->node];
+        struct hb_arena_mark mark = hb_arena_mark(kept);
+        if (!ahead_wanted(f, node) || (frame_node(f, node, &stop, NULL) == HEARTH_OK && !stop))
+            continue;
+        x->kept[f->node] = NULL;
+        hb_arena_reset(kept, mark);
+        for (uint32_t i = 0; i < node->n_out; i++)
+            if (node->out[i] != HT_NONE)
+                f->tensors[node->out[i]].ready = false;
+    }
+    kept->size = all;
+    x->ahead = false;
 }
 
 /* Run the segment that is bound. */

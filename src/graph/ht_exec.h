@@ -39,6 +39,7 @@ struct ht_exec {
      * output tensors, in `kept_arena`. NULL: none are shared. */
     struct ht_tensor **kept;
     struct hb_arena *kept_arena;
+    bool ahead; /* inside ht_exec_ahead */
 };
 
 struct ht_frame {
@@ -65,6 +66,10 @@ hearth_status ht_frame_open(struct ht_exec *x, const struct ht_frame *parent,
                             const struct ht_graph *g, const struct ht_tensor *inputs,
                             struct ht_frame **frame, hearth_error *err);
 hearth_status ht_frame_bind(struct ht_frame *f, bool *done, hearth_error *err);
+/* Compute what depends on constants alone into x->kept, as long as `most` bytes of kept_arena are not
+ * passed: weights laid out for their kernels, folded tables. What fails is left to the plans. x->arena
+ * is used for descriptions and may be given back afterwards. */
+void ht_exec_ahead(struct ht_exec *x, const struct ht_graph *g, size_t most);
 /* Run what is bound; for frames with cuts binds and runs on until the end. external: one pointer per
  * graph input whose tensor had no data, aligned to its element. */
 hearth_status ht_frame_run(struct ht_frame *f, const void *const *external, hearth_error *err);

@@ -185,12 +185,25 @@ enum ht_pad_kind { HT_PAD_CONSTANT, HT_PAD_REFLECT, HT_PAD_EDGE, HT_PAD_WRAP };
 struct ht_pad {
     uint8_t kind;
 };
-/* gemm: (a, b, [c], [residual]) -> act(alpha a b + beta c): batched as numpy's matmul. trans_a and trans_b
+/* gemm: (a, b, [c], [packed b]) -> act(alpha a b + beta c): batched as numpy's matmul. trans_a and trans_b
  * swap the last two dimensions; integers wrap. act: HT_MAP_COPY, _RELU, _GELU, _GELU_TANH, _TANH. */
 struct ht_gemm {
     bool trans_a, trans_b, with_c;
     uint8_t act;
     float alpha, beta;
+};
+/* An activation of gemm or int_gemm as kernels name it. */
+HB_INLINE enum hk_act ht_act_kernel(uint8_t map)
+{
+    return map == HT_MAP_RELU        ? HK_ACT_RELU
+           : map == HT_MAP_GELU      ? HK_ACT_GELU
+           : map == HT_MAP_GELU_TANH ? HK_ACT_GELU_TANH
+           : map == HT_MAP_TANH      ? HK_ACT_TANH
+                                     : HK_ACT_NONE;
+}
+/* pack_f32: (b [k][n], or [n][k] with trans_b) -> panels [n / 32][k][32], the last filled up with zeros */
+struct ht_pack {
+    bool trans_b;
 };
 /* batch_norm: (x, scale, bias, mean, variance); group_norm: (x, scale, bias), groups = 0: by channel */
 struct ht_norm_stats {
@@ -282,7 +295,11 @@ struct ht_unpack_bits {
 struct ht_einsum {
     char equation[128];
 };
-/* pack_i8: (b); int_gemm: (a, b, a zero or none, b zero or none, packed b) -> i32 */
+/* pack_i8: (b); int_gemm: (a, b, a zero or none, b zero or none, packed b) -> i32, or with (scale, [bias])
+ * behind -> act(scale * sums + bias) in f32 */
+struct ht_int_gemm {
+    uint8_t act; /* as in ht_gemm */
+};
 
 /* ---- emitting with less writing; every helper adds nodes to g ---- */
 

@@ -84,6 +84,8 @@ struct ht_op {
 };
 #define HT_OP_SHAPE_ONLY 1u /* looks at shapes of its inputs, never at their data */
 #define HT_OP_RANDOM     2u /* never computed ahead */
+#define HT_OP_AHEAD      4u /* computed when the session is made if there is room (ht_exec_ahead), else its
+                             * outputs are empty and who reads them does without */
 
 /* ---- for the plan functions of ops ---- */
 

@@ -11,4 +11,11 @@
 #endif
 #endif
 
+/* Four values whose history the compiler forgets. */
+#if defined(__GNUC__)
+#define HK_OPAQUE4(a, b, c, d) __asm__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
+#else
+#define HK_OPAQUE4(a, b, c, d) ((void)0)
+#endif
+
 #endif

@@ -237,6 +237,19 @@ typedef void hk_gemm_fn(float *restrict y, size_t ldy, const float *restrict a, 
 #define HK_I8_COLS 32
 typedef void hk_gemm_i8_fn(int32_t *restrict y, size_t ldy, const uint8_t *restrict a, size_t lda,
                            const int8_t *restrict tile, size_t m, size_t k4);
+/* Behind a matmul of tensors, on m rows of n <= 32 columns: y = act(y + bias[j]); bias may be NULL.
+ * From int32 [m][32]: y = act((float)(v - fix[j] - zero[j] * sums[i]) * scale[j] + bias[j]), every step
+ * rounded; integers wrap. A bias of -0 changes nothing. */
+enum hk_act { HK_ACT_NONE, HK_ACT_RELU, HK_ACT_GELU, HK_ACT_GELU_TANH, HK_ACT_TANH };
+struct hk_i8_columns {
+    int32_t fix[HK_I8_COLS], zero[HK_I8_COLS];
+    float scale[HK_I8_COLS], bias[HK_I8_COLS];
+};
+typedef void hk_finish_fn(float *y, size_t ldy, const float *bias, size_t m, size_t n,
+                          enum hk_act act);
+typedef void hk_finish_i8_fn(float *restrict y, size_t ldy, const int32_t *restrict v,
+                             const int32_t *restrict sums, const struct hk_i8_columns *restrict c,
+                             size_t m, size_t n, enum hk_act act);
 /* ONNX DynamicQuantizeLinear: scale = (max - min) / 255 with 0 in the range (1 if all are 0), zero point and
  * values rounded to even and clamped. NaN becomes 0. y may be NULL. */
 typedef void hk_dynamic_quantize_fn(uint8_t *restrict y, float *restrict scale, uint8_t *restrict zero,

@@ -29,6 +29,8 @@ const struct hk_table hk_table_avx512 = {
     },
     .gemm_f32 = hk_gemm_f32__avx512,
     .gemm_i8 = hk_gemm_i8__avx512,
+    .finish_f32 = hk_finish_f32__avx512,
+    .finish_i8 = hk_finish_i8__avx512,
     .dynamic_quantize_u8 = hk_dynamic_quantize_u8__avx512,
     .rmsnorm_f32 = hk_rmsnorm_f32__avx512,
     .layernorm_f32 = hk_layernorm_f32__avx512,

@@ -3,5 +3,6 @@
 #include "kernels/hk_math_vec.h"
 
 #include "kernels/elementwise_vec_tmpl.c"
+#include "kernels/finish_vec_tmpl.c"
 #include "kernels/norm_vec_tmpl.c"
 #include "kernels/rope_vec_tmpl.c"

@@ -234,9 +234,9 @@ static hearth_status fuse_bias(struct fuse *f, struct ht_node *node)
         if (p.act != HT_MAP_COPY || w->kind != HT_VALUE_CONST || w->rank != 2 || w->type != HK_F32 ||
             !fuse_vector(f, bias, w->dim[p.trans_b ? 0 : 1]))
             continue;
-        const ht_id in[3] = {mm->in[0], mm->in[1], bias};
+        const ht_id in[4] = {mm->in[0], mm->in[1], bias, mm->n_in > 3 ? mm->in[3] : HT_NONE};
         p.beta = 1;
-        return fuse_become(f, node, &ht_op_gemm, &p, in, 3);
+        return fuse_become(f, node, &ht_op_gemm, &p, in, 4);
     }
     return HEARTH_OK;
 }
@@ -249,7 +249,14 @@ static hearth_status fuse_act(struct fuse *f, struct ht_node *node)
     if (kind != HT_MAP_GELU && kind != HT_MAP_GELU_TANH && kind != HT_MAP_RELU && kind != HT_MAP_TANH)
         return HEARTH_OK;
     const struct ht_node *mm = fuse_made(f, node->in[0], &ht_op_gemm);
-    if (!mm || f->uses[node->in[0]] != 1 || mm->n_in > 3)
+    const struct ht_node *im = fuse_made(f, node->in[0], &ht_op_int_gemm);
+    if (f->uses[node->in[0]] != 1)
+        return HEARTH_OK;
+    if (im && im->n_in > 5 && ((const struct ht_int_gemm *)im->params)->act == HT_MAP_COPY) {
+        const struct ht_int_gemm p = {.act = (uint8_t)kind};
+        return fuse_become(f, node, &ht_op_int_gemm, &p, im->in, im->n_in);
+    }
+    if (!mm)
         return HEARTH_OK;
     const struct ht_value *w = &f->g->values[mm->in[1]]; /* constant: surely float32 */
     struct ht_gemm p = *(const struct ht_gemm *)mm->params;
@@ -289,17 +296,17 @@ static hearth_status fuse_int_scale(struct fuse *f, struct ht_node *node)
         if (w->kind != HT_VALUE_CONST || w->rank != 2 || !fuse_is_scale(f, node->in[1 - i], w->dim[1], 2))
             continue;
         const ht_id in[6] = {mm->in[0], mm->in[1], mm->in[2], mm->in[3], mm->in[4], node->in[1 - i]};
-        return fuse_become(f, node, &ht_op_int_gemm, NULL, in, 6);
+        return fuse_become(f, node, &ht_op_int_gemm, mm->params, in, 6);
     }
     for (uint32_t i = 0; i < 2 && kind == HT_MAP_ADD; i++) {
         const struct ht_node *mm = fuse_made(f, node->in[i], &ht_op_int_gemm);
-        if (!mm || mm->n_in != 6 || f->uses[node->in[i]] != 1 ||
+        if (!mm || mm->n_in != 6 || ((const struct ht_int_gemm *)mm->params)->act != HT_MAP_COPY || f->uses[node->in[i]] != 1 ||
             !fuse_vector(f, node->in[1 - i], f->g->values[mm->in[1]].dim[1]))
             continue;
         ht_id in[7];
         memcpy(in, mm->in, sizeof *in * 6);
         in[6] = node->in[1 - i];
-        return fuse_become(f, node, &ht_op_int_gemm, NULL, in, 7);
+        return fuse_become(f, node, &ht_op_int_gemm, mm->params, in, 7);
     }
     return HEARTH_OK;
 }

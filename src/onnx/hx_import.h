@@ -86,6 +86,8 @@ hearth_status hx_const(struct hx_import *im, enum hk_qtype type, int rank, const
 hearth_status hx_tensor_value(struct hx_import *im, const struct hx_tensor *t, bool copy_unaligned,
                               ht_id *out);
 hearth_status hx_storage_type(struct hx_import *im, int64_t type, enum hk_qtype *out);
+/* Matmul; a constant matrix b is laid out ahead (pack_f32). c may be HT_NONE. */
+hearth_status hx_gemm(struct hx_import *im, const struct ht_gemm *p, ht_id a, ht_id b, ht_id c, ht_id *out);
 /* Matmul of 8-bit integers with its packing; zeros may be HT_NONE. */
 hearth_status hx_int_gemm(struct hx_import *im, ht_id a, ht_id b, ht_id a_zero, ht_id b_zero,
                           ht_id *out);

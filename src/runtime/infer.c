@@ -1,6 +1,6 @@
 /* Running graphs of tensors in a session. The session's block:
  *
- *   | session, tables | plans and folded constants ... (a quarter) | activations (the rest) |
+ *   | session, tables | packed weights, folded constants | plans ... | activations (three quarters) |
  *
  * Plans are found by the shapes of the inputs. When the part for plans, or the list, is full, all
  * plans are dropped and the one that is wanted is made anew: binding costs about a millisecond, and a program
@@ -28,6 +28,7 @@ struct hr_infer {
     bool is_dynamic, has_dynamic_mark, any_shape;
     struct infer_plan plans[INFER_PLANS];
     uint32_t n_plans;
+    struct ht_tensor **ahead;     /* exec.kept before the first plan */
     struct ht_tensor *inputs;     /* of the call */
     const void **external;
 };
@@ -111,6 +112,18 @@ uint64_t hr_infer_default_budget(void)
     return quarter && quarter < most ? quarter : most;
 }
 
+/* Constants are computed once, in front of all plans; they may take three quarters of the plans' part. The
+ * activations' part is not in use yet and holds what this takes on the way. */
+static void infer_ahead(struct hr_infer *f)
+{
+    struct hb_arena room;
+    hb_arena_init_fixed(&room, f->exec.block, f->exec.block_bytes);
+    f->exec.arena = &room;
+    ht_exec_ahead(&f->exec, f->graph, f->arena.size / 4 * 3);
+    if (f->graph->n_nodes)
+        memcpy(f->ahead, f->exec.kept, sizeof *f->ahead * f->graph->n_nodes);
+}
+
 hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_table *kernels,
                               struct ht_pool *pool, _Atomic uint32_t *cancel, uint32_t flags,
                               struct hb_arena *arena, struct hr_infer **out, hearth_error *err)
@@ -122,6 +135,7 @@ hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_
     HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor, g->n_inputs, &f->inputs, err));
     HB_TRY(HB_ARENA_NEW(arena, const void *, g->n_inputs, &f->external, err));
     HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor *, g->n_nodes, &f->exec.kept, err));
+    HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor *, g->n_nodes, &f->ahead, err));
     size_t left = arena->size - hb_arena_used(arena);
     if (left < 4096)
         return hb_fail(err, HEARTH_E_MEMORY, "session: %zu bytes are left for plans and activations",
@@ -141,7 +155,9 @@ hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_
     f->exec.n_workers = ht_pool_workers(pool);
     f->exec.block = block;
     f->exec.block_bytes = block_bytes;
-    f->exec.arena = f->exec.kept_arena = &f->arena;
+    f->exec.kept_arena = &f->arena;
+    infer_ahead(f);
+    f->exec.arena = &f->arena;
     f->empty = hb_arena_mark(&f->arena);
     *out = f;
     return HEARTH_OK;
@@ -241,7 +257,8 @@ static void infer_drop_plans(struct hr_infer *f)
 {
     f->n_plans = 0;
     f->has_dynamic_mark = false;
-    memset(f->exec.kept, 0, sizeof *f->exec.kept * f->graph->n_nodes);
+    if (f->graph->n_nodes)
+        memcpy(f->exec.kept, f->ahead, sizeof *f->ahead * f->graph->n_nodes);
     hb_arena_reset(&f->arena, f->empty);
 }
 

@@ -233,6 +233,74 @@ static void bench_gemm_i8(struct ck *c)
 
 const struct ck_type ck_hk_gemm_i8_fn = {check_gemm_i8, bench_gemm_i8};
 
+static void case_finish(struct ck *c, size_t n, enum ck_data data)
+{
+    size_t cols = n % 33, rows = n % 7, ldy = cols + n % 2;
+    for (int act = HK_ACT_NONE; act <= HK_ACT_TANH; act++) {
+        float *y = ck_floats(c, rows * ldy, data), *z = copy(c, y, rows * ldy);
+        float *bias = act & 1 ? NULL : ck_floats(c, cols, CK_RANDOM);
+        AS(hk_finish_fn, c->ref)(y, ldy, bias, rows, cols, (enum hk_act)act);
+        AS(hk_finish_fn, c->fn)(z, ldy, bias, rows, cols, (enum hk_act)act);
+        ck_same_floats(c, "y", y, z, rows * ldy, NULL);
+    }
+}
+
+static void check_finish(struct ck *c)
+{
+    ck_each_length(c, case_finish);
+}
+
+static void bench_finish(struct ck *c)
+{
+    float *y = ck_floats(c, 96 * 32, CK_RANDOM), *bias = ck_floats(c, 32, CK_ZEROS);
+    CK_BENCH(c, "96x32 bias", 96 * 256.0, 96 * 32.0,
+             AS(hk_finish_fn, c->fn)(y, 32, bias, 96, 32, HK_ACT_NONE));
+}
+
+const struct ck_type ck_hk_finish_fn = {check_finish, bench_finish};
+
+static void case_finish_i8(struct ck *c, size_t n, enum ck_data data)
+{
+    size_t cols = n % 33, rows = n % 7, ldy = cols + n % 2;
+    struct hk_i8_columns *t = ck_buffer(c, sizeof *t, 4);
+    int32_t *v = ck_buffer(c, rows * 128, 4), *sums = ck_buffer(c, rows * 4, 4);
+    ck_fill(c, t->scale, HK_I8_COLS, data);
+    ck_fill(c, t->bias, HK_I8_COLS, CK_RANDOM);
+    for (size_t j = 0; j < HK_I8_COLS; j++) {
+        t->zero[j] = (int32_t)(ck_rand(c) & 255) - 128;
+        t->fix[j] = (int32_t)(uint32_t)ck_rand(c) >> 8;
+    }
+    for (size_t i = 0; i < rows * 32; i++)
+        v[i] = (int32_t)(uint32_t)ck_rand(c) >> (data == CK_LARGEST ? 0 : 8);
+    for (size_t i = 0; i < rows; i++)
+        sums[i] = (int32_t)(ck_rand(c) & 0xFFFFF);
+    for (int act = HK_ACT_NONE; act <= HK_ACT_TANH; act++) {
+        float *y = output(c, rows * ldy), *z = output(c, rows * ldy);
+        AS(hk_finish_i8_fn, c->ref)(y, ldy, v, sums, t, rows, cols, (enum hk_act)act);
+        AS(hk_finish_i8_fn, c->fn)(z, ldy, v, sums, t, rows, cols, (enum hk_act)act);
+        ck_same_floats(c, "y", y, z, rows * ldy, NULL);
+    }
+}
+
+static void check_finish_i8(struct ck *c)
+{
+    ck_each_length(c, case_finish_i8);
+}
+
+static void bench_finish_i8(struct ck *c)
+{
+    struct hk_i8_columns *t = ck_buffer(c, sizeof *t, 64);
+    int32_t *v = ck_buffer(c, 48 * 128, 64), *sums = ck_buffer(c, 48 * 4, 64);
+    float *y = output(c, 48 * 32);
+    memset(t, 0, sizeof *t);
+    CK_BENCH(c, "48x32", 48 * 256.0, 48 * 32.0,
+             AS(hk_finish_i8_fn, c->fn)(y, 32, v, sums, t, 48, 32, HK_ACT_NONE));
+    CK_BENCH(c, "48x32 gelu", 48 * 256.0, 48 * 32.0,
+             AS(hk_finish_i8_fn, c->fn)(y, 32, v, sums, t, 48, 32, HK_ACT_GELU));
+}
+
+const struct ck_type ck_hk_finish_i8_fn = {check_finish_i8, bench_finish_i8};
+
 static void case_dynamic_quantize(struct ck *c, size_t n, enum ck_data data)
 {
     float *x = ck_floats(c, n, data), *sa = output(c, 1), *sb = output(c, 1);

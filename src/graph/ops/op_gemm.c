@@ -1,8 +1,8 @@
 /* gemm: matmul of tensors with numpy's broadcasting over leading dimensions.
  *
- * float32: units are (batch, panel of 32 columns, block of rows). A unit packs its panel
- * [k block][32] into scratch, unless its columns already lie together and few rows use them, and
- * runs the kernel over blocks of k, ascending: one chain per output, whatever the blocking.
+ * float32: units are (batch, block of rows, panel of 32 columns). The panel [k][32] was packed ahead
+ * (pack_f32), or lies so that it can be read in place, or is packed into scratch by the unit. The kernel
+ * runs over blocks of k, ascending: one chain per output, whatever the blocking.
  * Other types: plain loops in double, or wrapping 64-bit integers. */
 #include "graph/ht_ops.h"
 #include "graph/ht_strip.h"
@@ -12,12 +12,32 @@
 #define GEMM_COLS 32
 #define GEMM_K    512
 #define GEMM_ROWS 96
+#define GEMM_LEFT (512 * 1024) /* bytes of a block of rows of a that are read again for each packed panel */
+
+/* k rows of n <= 32 columns, filled up with zeros. */
+static void gemm_pack(float *panel, const float *w, int64_t w_k, int64_t w_col, int64_t k, int64_t n)
+{
+    for (int64_t p = 0; p < k; p++) {
+        float *to = panel + p * GEMM_COLS;
+        const float *from = w + p * w_k;
+        if (w_col == 1)
+            memcpy(to, from, (size_t)n * sizeof(float));
+        else
+            for (int64_t j = 0; j < n; j++) /* weights in a file may have any address */
+                memcpy(&to[j], (const uint8_t *)from + j * w_col * (int64_t)sizeof(float),
+                       sizeof(float));
+        for (int64_t j = n; j < GEMM_COLS; j++)
+            to[j] = 0;
+    }
+}
 
 struct gemm_plan {
     int64_t m, n, k, batches;
     int64_t a_row, a_k, b_k, b_col, y_batch; /* strides in elements */
     struct ht_walk walk;               /* batch dimensions: a, b */
     int64_t n_panels, n_blocks;
+    bool packed;                       /* s->in[3] holds the panels of b */
+    bool plain_c;                      /* nothing, or a vector of n: finish_f32 does it all */
     int64_t c_row, c_col;              /* strides of c, 0 where broadcast */
     struct ht_walk c_walk;
 };
@@ -116,7 +136,29 @@ static hearth_status gemm_c(struct ht_step *s, int rank, const int64_t *dim, hea
         return ht_bad_shape(s, "c cannot be broadcast to the result", err);
     const struct ht_tensor *one = c;
     ht_walk_make(&g->c_walk, rank, dim, &one, 1);
+    const struct ht_gemm *p = s->params;
+    g->plain_c = p->beta == 1 && c->rank > 0 && c->dim[c->rank - 1] == g->n && c->stride[c->rank - 1] == 1 &&
+                 ht_elements(c) == g->n;
     return HEARTH_OK;
+}
+
+/* How many blocks of rows. Unpacked, every block packs the panels anew: no more than keep the workers busy.
+ * Packed, as many as let a block stay in the second-level cache. */
+static void gemm_blocks(struct gemm_plan *g, int32_t workers)
+{
+    int64_t enough = 4 * (int64_t)workers, panels = g->batches * g->n_panels;
+    int64_t rows = GEMM_ROWS, most = (g->m + GEMM_ROWS - 1) / GEMM_ROWS;
+    if (g->packed && g->k > 0)
+        rows = GEMM_LEFT / (g->k * (int64_t)sizeof(float)) + 1;
+    g->n_blocks = (g->m + rows - 1) / rows;
+    if (g->packed && panels > 0 && panels * g->n_blocks < enough)
+        g->n_blocks = (enough + panels - 1) / panels;
+    else if (!g->packed && panels > 0 && panels * g->n_blocks > enough)
+        g->n_blocks = (enough + panels - 1) / panels;
+    if (most > 0 && g->n_blocks > most && g->packed)
+        g->n_blocks = most;
+    while (g->batches * g->n_panels * g->n_blocks > HT_MAX_UNITS && g->n_blocks > 1)
+        g->n_blocks = (g->n_blocks + 1) / 2;
 }
 
 static hearth_status gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
@@ -132,15 +174,12 @@ static hearth_status gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_erro
     HB_TRY(gemm_shape(b, s, &rank, dim, err));
     HB_TRY(gemm_c(s, rank, dim, err));
     g->n_panels = (g->n + GEMM_COLS - 1) / GEMM_COLS;
-    /* every block of rows packs the panels anew: no more blocks than keep the workers busy */
-    g->n_blocks = (g->m + GEMM_ROWS - 1) / GEMM_ROWS;
-    int64_t enough = 4 * (int64_t)ht_bind_workers(b), panels = g->batches * g->n_panels;
-    if (panels > 0 && panels * g->n_blocks > enough)
-        g->n_blocks = (enough + panels - 1) / panels;
-    while (g->batches * g->n_panels * g->n_blocks > HT_MAX_UNITS && g->n_blocks > 1)
-        g->n_blocks = (g->n_blocks + 1) / 2;
+    g->packed = s->in[0]->type == HK_F32 && s->n_in > 3 && s->in[3] && ht_elements(s->in[3]) > 0;
+    if (g->packed && (s->in[3]->type != HK_F32 || ht_elements(s->in[3]) != g->n_panels * g->k * GEMM_COLS))
+        return ht_bad_shape(s, "the packed matrix has another shape", err);
+    gemm_blocks(g, ht_bind_workers(b));
     int64_t k = g->k < GEMM_K ? g->k : GEMM_K;
-    if (s->in[0]->type == HK_F32)
+    if (s->in[0]->type == HK_F32 && !g->packed)
         ht_want_scratch(b, (size_t)k * GEMM_COLS * sizeof(float));
     return ht_out(b, s, 0, (enum hk_qtype)s->in[0]->type, rank, dim, -1, err);
 }
@@ -162,22 +201,6 @@ static int64_t gemm_units(const struct ht_step *s, const struct ht_run *run)
     return (gemm_raw_units(g) + gemm_per_unit(g) - 1) / gemm_per_unit(g);
 }
 
-static void gemm_pack(float *panel, const float *w, int64_t w_k, int64_t w_col, int64_t k, int64_t n)
-{
-    for (int64_t p = 0; p < k; p++) {
-        float *to = panel + p * GEMM_COLS;
-        const float *from = w + p * w_k;
-        if (w_col == 1)
-            memcpy(to, from, (size_t)n * sizeof(float));
-        else
-            for (int64_t j = 0; j < n; j++) /* weights in a file may have any address */
-                memcpy(&to[j], (const uint8_t *)from + j * w_col * (int64_t)sizeof(float),
-                       sizeof(float));
-        for (int64_t j = n; j < GEMM_COLS; j++)
-            to[j] = 0;
-    }
-}
-
 /* alpha, c and the activation, on rows that were just computed. */
 static void gemm_epilogue(const struct ht_step *s, const struct hk_table *kernels, int64_t row,
                           int64_t rows, int64_t col, int64_t cols)
@@ -185,38 +208,20 @@ static void gemm_epilogue(const struct ht_step *s, const struct hk_table *kernel
     const struct ht_gemm *p = s->params;
     const struct gemm_plan *g = s->plan;
     const struct ht_tensor *c = s->n_in > 2 ? s->in[2] : NULL;
-    float *out = (float *)(void *)s->out[0]->data;
-    if (!c && p->alpha == 1 && p->act == HT_MAP_COPY)
-        return;
-    for (int64_t i = row; i < row + rows; i++) {
-        float *y = out + i * g->n + col;
-        if (p->alpha != 1)
-            for (int64_t j = 0; j < cols; j++)
-                y[j] *= p->alpha;
-        if (c) {
-            const struct ht_walk *w = &g->c_walk;
-            int64_t e = i * g->n + col;
-            const float *v = (const float *)(const void *)c->data;
-            if (w->row_length % g->n == 0 && w->stride[0][w->rank - 1] == 1 && p->beta == 1) {
-                kernels->add_f32(y, y, v + ht_walk_offset(w, 0, e / w->row_length) +
-                                 e % w->row_length, (size_t)cols);
-            } else {
-                for (int64_t j = 0; j < cols; j++, e++)
-                    y[j] += p->beta * v[ht_walk_offset(w, 0, e / w->row_length) +
-                                        e % w->row_length * w->stride[0][w->rank - 1]];
-            }
-        }
-        switch (p->act) {
-        case HT_MAP_RELU:
-            for (int64_t j = 0; j < cols; j++)
-                y[j] = y[j] < 0 ? 0 : y[j];
-            break;
-        case HT_MAP_GELU: kernels->gelu_erf_f32(y, y, (size_t)cols); break;
-        case HT_MAP_GELU_TANH: kernels->gelu_tanh_f32(y, y, (size_t)cols); break;
-        case HT_MAP_TANH: kernels->tanh_f32(y, y, (size_t)cols); break;
-        default: break;
-        }
+    float *y = (float *)(void *)s->out[0]->data + row * g->n + col;
+    const float *v = c ? (const float *)(const void *)c->data : NULL, *bias = c && g->plain_c ? v + col : NULL;
+    if (p->alpha != 1)
+        for (int64_t i = 0; i < rows; i++)
+            kernels->scale_f32(y + i * g->n, y + i * g->n, p->alpha, (size_t)cols);
+    for (int64_t i = row; c && !bias && i < row + rows; i++) {
+        int64_t e = i * g->n + col;
+        for (int64_t j = 0; j < cols; j++, e++)
+            y[(i - row) * g->n + j] += p->beta * v[ht_walk_offset(&g->c_walk, 0, e / g->c_walk.row_length) +
+                                                   e % g->c_walk.row_length *
+                                                       g->c_walk.stride[0][g->c_walk.rank - 1]];
     }
+    if (bias || p->act != HT_MAP_COPY)
+        kernels->finish_f32(y, (size_t)g->n, bias, (size_t)rows, (size_t)cols, ht_act_kernel(p->act));
 }
 
 static void gemm_f32(const struct ht_step *s, const struct hk_table *kernels, float *panel,
@@ -230,16 +235,18 @@ static void gemm_f32(const struct ht_step *s, const struct hk_table *kernels, fl
     const float *w = (const float *)(const void *)s->in[1]->data + ht_walk_offset(&g->walk, 1, outer) +
                      last * g->walk.stride[1][g->walk.rank - 1] + col * g->b_col;
     float *y = (float *)(void *)s->out[0]->data + (batch * g->m + row) * g->n + col;
-    bool direct = rows <= 4 && g->b_col == 1 && cols == GEMM_COLS;
+    bool direct = rows <= 4 && g->b_col == 1 && cols == GEMM_COLS && (uintptr_t)w % sizeof(float) == 0;
+    const float *ready = g->packed ? (const float *)(const void *)s->in[3]->data + col * g->k : NULL;
     if (g->k == 0)
         kernels->gemm_f32(y, (size_t)g->n, a, 0, panel, GEMM_COLS, (size_t)rows, (size_t)cols, 0, false);
     for (int64_t k = 0; k < g->k; k += GEMM_K) {
         int64_t part = g->k - k < GEMM_K ? g->k - k : GEMM_K;
-        if (!direct)
+        const float *from = ready ? ready + k * GEMM_COLS : direct ? w + k * g->b_k : panel;
+        if (!ready && !direct)
             gemm_pack(panel, w + k * g->b_k, g->b_k, g->b_col, part, cols);
-        kernels->gemm_f32(y, (size_t)g->n, a + k, (size_t)g->a_row,
-                          direct ? w + k * g->b_k : panel, direct ? (size_t)g->b_k : GEMM_COLS,
-                          (size_t)rows, (size_t)cols, (size_t)part, k > 0);
+        kernels->gemm_f32(y, (size_t)g->n, a + k, (size_t)g->a_row, from,
+                          direct && !ready ? (size_t)g->b_k : GEMM_COLS, (size_t)rows, (size_t)cols,
+                          (size_t)part, k > 0);
     }
     gemm_epilogue(s, kernels, batch * g->m + row, rows, col, cols);
 }
@@ -306,3 +313,42 @@ static hearth_status gemm_run(const struct ht_step *s, const struct ht_run *run,
 
 const struct ht_op ht_op_gemm = {"gemm", sizeof(struct ht_gemm), gemm_plan, gemm_units, gemm_run,
                                  0, 0};
+
+/* ---- a constant b, laid out once ---- */
+
+static hearth_status pack_f32_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    const struct ht_pack *p = s->params;
+    const struct ht_tensor *w = s->in[0];
+    if (w->type != HK_F32 || w->rank != 2)
+        return ht_bad_shape(s, "wants a matrix of f32", err);
+    int64_t k = w->dim[p->trans_b ? 1 : 0], n = w->dim[p->trans_b ? 0 : 1];
+    const int64_t dim[3] = {(n + GEMM_COLS - 1) / GEMM_COLS, k, GEMM_COLS};
+    return ht_out(b, s, 0, HK_F32, 3, dim, -1, err);
+}
+
+static int64_t pack_f32_units(const struct ht_step *s, const struct ht_run *run)
+{
+    (void)run;
+    return s->out[0]->dim[0];
+}
+
+static hearth_status pack_f32_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
+                                  int64_t begin, int64_t end, hearth_error *err)
+{
+    const struct ht_pack *p = s->params;
+    const struct ht_tensor *w = s->in[0], *y = s->out[0];
+    int64_t k = y->dim[1], n = w->dim[p->trans_b ? 0 : 1];
+    int64_t w_k = w->stride[p->trans_b ? 1 : 0], w_col = w->stride[p->trans_b ? 0 : 1];
+    (void)run, (void)scratch, (void)err;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t col = i * GEMM_COLS, cols = n - col < GEMM_COLS ? n - col : GEMM_COLS;
+        gemm_pack((float *)(void *)y->data + col * k,
+                  (const float *)(const void *)(w->data + col * w_col * (int64_t)sizeof(float)), w_k, w_col, k,
+                  cols);
+    }
+    return HEARTH_OK;
+}
+
+const struct ht_op ht_op_pack_f32 = {"pack_f32", sizeof(struct ht_pack), pack_f32_plan, pack_f32_units,
+                                     pack_f32_run, HT_OP_AHEAD, 0};

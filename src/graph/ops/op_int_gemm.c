@@ -203,60 +203,48 @@ static int32_t int_gemm_zero(const struct ht_tensor *z, int64_t count, int64_t i
     return (z->type == HK_I8 ? (int8_t)v : v) + shift;
 }
 
-/* What every row of a tile shares. Loops run over all 32 columns, so that compilers make vectors of them. */
-struct int_gemm_tile {
-    int32_t sums[HK_I8_COLS], zero[HK_I8_COLS], fix[HK_I8_COLS];
-    float scale[HK_I8_COLS], bias[HK_I8_COLS];
-    bool one_zero;
-};
-
-static void int_gemm_tile(const struct ht_step *s, struct int_gemm_tile *t, const uint8_t *col_sums, int64_t col,
-                          int64_t cols, int32_t b_shift)
+static void int_gemm_columns(const struct ht_step *s, struct hk_i8_columns *t, int64_t col,
+                             int64_t cols, int32_t b_shift)
 {
     const struct int_gemm_plan *g = s->plan;
     const struct ht_tensor *scale = s->n_in > 5 ? s->in[5] : NULL, *bias = s->n_in > 6 ? s->in[6] : NULL;
-    memset(t, 0, sizeof *t);
-    memcpy(t->sums, col_sums, sizeof t->sums);
-    t->one_zero = g->b_zeros == 1;
-    for (int64_t j = 0; j < cols; j++) {
-        t->zero[j] = int_gemm_zero(s->in[3], g->b_zeros, col + j, b_shift);
-        if (scale)
-            t->scale[j] = ((const float *)(const void *)scale->data)[ht_elements(scale) == 1 ? 0 : col + j];
-        if (bias)
-            t->bias[j] = ((const float *)(const void *)bias->data)[ht_elements(bias) == 1 ? 0 : col + j];
+    int64_t scales = scale ? ht_elements(scale) : 0, biases = bias ? ht_elements(bias) : 0;
+    for (int64_t j = 0; j < HK_I8_COLS; j++) {
+        t->zero[j] = j < cols ? int_gemm_zero(s->in[3], g->b_zeros, col + j, b_shift) : 0;
+        t->scale[j] = j < cols && scale ? ((const float *)(const void *)scale->data)[scales == 1 ? 0 : col + j] : 0;
+        t->bias[j] = j < cols && bias ? ((const float *)(const void *)bias->data)[biases == 1 ? 0 : col + j] : -0.0f;
     }
 }
 
 /* fix[j] = za sum b' - k za zb: the part of the correction that depends on the row's zero point alone. */
-static void int_gemm_fix(struct int_gemm_tile *t, int32_t za, int64_t k)
+static void int_gemm_fix(struct hk_i8_columns *t, const int32_t *sums, int32_t za, int64_t k)
 {
     for (int j = 0; j < HK_I8_COLS; j++)
-        t->fix[j] = (int32_t)((uint32_t)za * ((uint32_t)t->sums[j] - (uint32_t)k * (uint32_t)t->zero[j]));
+        t->fix[j] = (int32_t)((uint32_t)za * ((uint32_t)sums[j] - (uint32_t)k * (uint32_t)t->zero[j]));
 }
 
-static void int_gemm_row(const struct ht_step *s, const struct int_gemm_tile *t, const int32_t *restrict v,
-                         int32_t sum, int64_t to, int64_t cols)
+/* int32 results: v - fix - zero * sum. */
+static void int_gemm_exact(int32_t *restrict to, const int32_t *restrict v, const struct hk_i8_columns *restrict t,
+                           int32_t sum, int64_t cols)
 {
     uint32_t line[HK_I8_COLS];
-    float out[HK_I8_COLS];
-    if (t->one_zero) {
-        uint32_t off = (uint32_t)t->zero[0] * (uint32_t)sum;
-        for (int j = 0; j < HK_I8_COLS; j++)
-            line[j] = (uint32_t)v[j] - (uint32_t)t->fix[j] - off;
-    } else {
-        for (int j = 0; j < HK_I8_COLS; j++)
-            line[j] = (uint32_t)v[j] - (uint32_t)t->fix[j] - (uint32_t)t->zero[j] * (uint32_t)sum;
-    }
-    if (s->n_in <= 5) {
-        memcpy((int32_t *)(void *)s->out[0]->data + to, line, (size_t)cols * sizeof *line);
+    for (int j = 0; j < HK_I8_COLS; j++)
+        line[j] = (uint32_t)v[j] - ((uint32_t)t->fix[j] + (uint32_t)t->zero[j] * (uint32_t)sum);
+    memcpy(to, line, (size_t)cols * sizeof *line);
+}
+
+/* Rows [i, i + n) of a block behind the kernel. */
+static void int_gemm_finish(const struct ht_step *s, const struct hk_table *kernels, const struct hk_i8_columns *t,
+                            const int32_t *v, const int32_t *sums, int64_t to, int64_t n, int64_t cols)
+{
+    const struct int_gemm_plan *g = s->plan;
+    if (s->n_in > 5) {
+        kernels->finish_i8((float *)(void *)s->out[0]->data + to, (size_t)g->n, v, sums, t, (size_t)n,
+                           (size_t)cols, ht_act_kernel(((const struct ht_int_gemm *)s->params)->act));
         return;
     }
-    for (int j = 0; j < HK_I8_COLS; j++) /* each step rounds once, as separate ops would */
-        out[j] = (float)(int32_t)line[j] * t->scale[j];
-    if (s->n_in > 6 && s->in[6])
-        for (int j = 0; j < HK_I8_COLS; j++)
-            out[j] += t->bias[j];
-    memcpy((float *)(void *)s->out[0]->data + to, out, (size_t)cols * sizeof *out);
+    for (int64_t i = 0; i < n; i++)
+        int_gemm_exact((int32_t *)(void *)s->out[0]->data + to + i * g->n, v + i * HK_I8_COLS, t, sums[i], cols);
 }
 
 static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
@@ -268,7 +256,7 @@ static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *
     uint8_t *rows = scratch;
     int32_t *sums = (int32_t *)(void *)(rows + ld * INT_GEMM_ROWS), *block = sums + INT_GEMM_ROWS;
     int32_t a_shift = a->type == HK_I8 ? 128 : 0, b_shift = s->in[1]->type == HK_U8 ? -128 : 0;
-    struct int_gemm_tile t;
+    struct hk_i8_columns t;
     (void)err;
     for (int64_t u = begin; u < end; u++) {
         int64_t tile = u % g->tiles, at = u / g->tiles, row = at % g->blocks * INT_GEMM_ROWS;
@@ -284,15 +272,17 @@ static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *
         packed_rows = at;
         run->kernels->gemm_i8(block, HK_I8_COLS, rows, (size_t)ld, (const int8_t *)codes, (size_t)n_rows,
                               (size_t)pack_k4(g->k));
-        int_gemm_tile(s, &t, codes + ld * HK_I8_COLS, col, cols, b_shift);
-        for (int64_t i = 0; i < n_rows; i++) {
-            if (i == 0 || g->a_zeros > 1)
-                int_gemm_fix(&t, int_gemm_zero(s->in[2], g->a_zeros, (row + i) % g->a_zeros, a_shift), g->k);
-            int_gemm_row(s, &t, block + i * HK_I8_COLS, sums[i], (batch * g->m + row + i) * g->n + col, cols);
+        const int32_t *col_sums = (const int32_t *)(const void *)(codes + ld * HK_I8_COLS);
+        int64_t at_once = g->a_zeros > 1 ? 1 : n_rows;
+        int_gemm_columns(s, &t, col, cols, b_shift);
+        for (int64_t i = 0; i < n_rows; i += at_once) {
+            int_gemm_fix(&t, col_sums, int_gemm_zero(s->in[2], g->a_zeros, (row + i) % g->a_zeros, a_shift), g->k);
+            int_gemm_finish(s, run->kernels, &t, block + i * HK_I8_COLS, sums + i,
+                            (batch * g->m + row + i) * g->n + col, at_once, cols);
         }
     }
     return HEARTH_OK;
 }
 
-const struct ht_op ht_op_int_gemm = {"int_gemm", sizeof(struct ht_no_params), int_gemm_plan,
+const struct ht_op ht_op_int_gemm = {"int_gemm", sizeof(struct ht_int_gemm), int_gemm_plan,
                                      int_gemm_units, int_gemm_run, 0, 0};

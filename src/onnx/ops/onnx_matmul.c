@@ -1,10 +1,22 @@
 /* MatMul and Gemm. */
 #include "onnx/hx_import.h"
 
+hearth_status hx_gemm(struct hx_import *im, const struct ht_gemm *p, ht_id a, ht_id b, ht_id c, ht_id *out)
+{
+    const struct ht_value *w = b != HT_NONE ? &im->g->values[b] : NULL;
+    const struct ht_pack pack = {.trans_b = p->trans_b};
+    ht_id in[4] = {a, b, c, HT_NONE};
+    if (w && w->kind == HT_VALUE_CONST && w->type == HK_F32 && w->rank == 2)
+        HB_TRY(hx_op(im, &ht_op_pack_f32, &pack, &b, 1, &in[3], 1));
+    return hx_op(im, &ht_op_gemm, p, in, 4, out, 1);
+}
+
 static hearth_status matmul_lower(struct hx_import *im, const struct hx_node *node)
 {
     const struct ht_gemm p = {.alpha = 1, .beta = 1, .act = HT_MAP_COPY};
-    return hx_emit(im, &ht_op_gemm, node, &p);
+    ht_id y;
+    HB_TRY(hx_gemm(im, &p, hx_in(im, node, 0), hx_in(im, node, 1), HT_NONE, &y));
+    return hx_out(im, node, 0, y);
 }
 
 const struct hx_op hx_op_matmul = {2, 2, 1, 1, matmul_lower, 0};
@@ -16,7 +28,9 @@ static hearth_status gemm_lower(struct hx_import *im, const struct hx_node *node
                               .alpha = hx_attr_float(node, "alpha", 1),
                               .beta = hx_attr_float(node, "beta", 1),
                               .act = HT_MAP_COPY};
-    return hx_emit(im, &ht_op_gemm, node, &p);
+    ht_id y;
+    HB_TRY(hx_gemm(im, &p, hx_in(im, node, 0), hx_in(im, node, 1), hx_in(im, node, 2), &y));
+    return hx_out(im, node, 0, y);
 }
 
 const struct hx_op hx_op_gemm = {2, 3, 1, 1, gemm_lower, 0};

@@ -12,7 +12,9 @@ static hearth_status fused_matmul_lower(struct hx_import *im, const struct hx_no
                               .alpha = hx_attr_float(node, "alpha", 1), .beta = 1, .act = HT_MAP_COPY};
     if (hx_attr_int(node, "transBatchA", 0) || hx_attr_int(node, "transBatchB", 0))
         return hx_unsupported(im, "transBatchA and transBatchB");
-    return hx_emit(im, &ht_op_gemm, node, &p);
+    ht_id y;
+    HB_TRY(hx_gemm(im, &p, hx_in(im, node, 0), hx_in(im, node, 1), HT_NONE, &y));
+    return hx_out(im, node, 0, y);
 }
 
 const struct hx_op hx_op_ms_fused_matmul = {2, 2, 1, 1, fused_matmul_lower, 0};
@@ -195,8 +197,8 @@ static hearth_status attention_joint(struct hx_import *im, const struct hx_node 
 static hearth_status attention_lower(struct hx_import *im, const struct hx_node *node)
 {
     const struct ht_gemm p = {.alpha = 1, .beta = 1, .act = HT_MAP_COPY};
-    ht_id in[3] = {hx_in(im, node, 0), hx_in(im, node, 1), hx_in(im, node, 2)}, qkv;
-    HB_TRY(hx_op(im, &ht_op_gemm, &p, in, 3, &qkv, 1));
+    ht_id qkv;
+    HB_TRY(hx_gemm(im, &p, hx_in(im, node, 0), hx_in(im, node, 1), hx_in(im, node, 2), &qkv));
     return attention_joint(im, node, qkv, hx_in(im, node, 3), hx_in(im, node, 4), hx_in(im, node, 5));
 }
 

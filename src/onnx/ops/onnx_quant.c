@@ -27,9 +27,10 @@ const struct hx_op hx_op_dynamic_quantize_linear = {1, 1, 3, 3, dynamic_lower, 0
 hearth_status hx_int_gemm(struct hx_import *im, ht_id a, ht_id b, ht_id a_zero, ht_id b_zero,
                           ht_id *out)
 {
+    const struct ht_int_gemm p = {.act = HT_MAP_COPY};
     ht_id in[5] = {a, b, a_zero, b_zero, HT_NONE};
     HB_TRY(hx_op(im, &ht_op_pack_i8, NULL, &b, 1, &in[4], 1));
-    return hx_op(im, &ht_op_int_gemm, NULL, in, 5, out, 1);
+    return hx_op(im, &ht_op_int_gemm, &p, in, 5, out, 1);
 }
 
 static hearth_status matmul_integer_lower(struct hx_import *im, const struct hx_node *node)
