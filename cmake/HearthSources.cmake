@@ -10,6 +10,7 @@ set(HEARTH_SOURCES
   src/base/os/os_${HEARTH_OS}.c
   ${HEARTH_KERNEL_SOURCES}
   src/graph/graph.c
+  src/graph/emit_experts.c
   src/graph/planner.c
   src/graph/bind.c
   src/graph/strip.c

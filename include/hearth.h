@@ -187,6 +187,8 @@ typedef struct hearth_model_info {
     int32_t n_embd;
     int32_t n_heads;
     int32_t n_kv_heads;
+    int32_t n_experts;        /* 0: dense */
+    int32_t n_experts_used;   /* by each token */
 } hearth_model_info;
 
 /* Set info->struct_size before. */

@@ -118,6 +118,8 @@ uint64_t hc_model_token_bytes(const struct hc_model *m)
         hearth_tensor_info t = {.struct_size = sizeof t};
         if (hearth_model_tensor(m->model, i, &t, NULL) != HEARTH_OK)
             break;
+        if (m->info.n_experts > 0 && strstr(t.name, "_exps."))
+            t.bytes = t.bytes / (uint64_t)m->info.n_experts * (uint64_t)m->info.n_experts_used;
         all += t.bytes;
         output = output || strcmp(t.name, "output.weight") == 0;
         if (strcmp(t.name, "token_embd.weight") == 0 && t.rank > 0 && t.dim[0] > 0) {

@@ -73,9 +73,12 @@ static void inspect_print_stored(const struct hc_model *m)
     hc_put_escaped(stdout, info->name);
     printf("\", %.1f M parameters, %" PRIu64 " bytes of weights, commonest type %s\n",
            (double)info->n_params * 1e-6, info->weight_bytes, info->file_type);
-    printf("vocabulary %d, layers %d, width %d, heads %d, KV heads %d, context %d\n\nmetadata\n",
+    printf("vocabulary %d, layers %d, width %d, heads %d, KV heads %d, context %d",
            info->vocab_size, info->n_layers, info->n_embd, info->n_heads, info->n_kv_heads,
            info->n_ctx_train);
+    if (info->n_experts > 0)
+        printf(", experts %d, of which a token uses %d", info->n_experts, info->n_experts_used);
+    printf("\n\nmetadata\n");
     for (size_t i = 0; i < hearth_model_meta_count(m->model); i++)
         if (hearth_model_meta(m->model, i, &key, text, sizeof text, NULL) == HEARTH_OK)
             inspect_print_pair(key, text);
@@ -116,6 +119,8 @@ static void inspect_json_stored(struct hj *j, const struct hc_model *m)
     hj_int(j, "n_embd", info->n_embd);
     hj_int(j, "n_heads", info->n_heads);
     hj_int(j, "n_kv_heads", info->n_kv_heads);
+    hj_int(j, "n_experts", info->n_experts);
+    hj_int(j, "n_experts_used", info->n_experts_used);
     hj_open(j, "metadata", '{');
     for (size_t i = 0; i < hearth_model_meta_count(m->model); i++)
         if (hearth_model_meta(m->model, i, &key, text, sizeof text, NULL) == HEARTH_OK)

@@ -3,14 +3,16 @@
 
     tools/convert_hf.py DIR OUT.gguf [--outtype f32|f16|bf16|q8_0] [--name NAME]
 
-Needs python3 and numpy, nothing else. Architectures: llama (Mistral, SmolLM too), qwen2, qwen3, phi3,
-gemma2, gemma3 (text), bert (with the pooling of sentence-transformers). What a config says and the GGUF architecture cannot is refused by name.
+Needs python3 and numpy, nothing else. Architectures: llama (Mistral, SmolLM, Mixtral too), qwen2, qwen3,
+qwen3moe, gpt-oss (not in its packed form), phi3, gemma2, gemma3 (text), bert (with the pooling of
+sentence-transformers). What a config says and the GGUF architecture cannot is refused by name.
 
 What changes on the way:
   llama    rows of q and k are permuted from halves to neighbouring pairs; Llama 3 rope scaling becomes
            rope_freqs.weight
   gemma    1 is added to norm weights
   phi3     long and short rope factors become tensors, the attention factor a key
+  experts  matrices of one kind are stacked; gpt-oss' are transposed, gate and up taken apart
   vectors  stay f32 whatever the type; q8_0 falls back to f16 for rows that are no multiple of 32
 """
 import argparse
@@ -30,7 +32,9 @@ ARCHS = {
     "LlamaForCausalLM": "llama", "MistralForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3", "Phi3ForCausalLM": "phi3", "Gemma2ForCausalLM": "gemma2",
     "Gemma3ForCausalLM": "gemma3", "Gemma3ForConditionalGeneration": "gemma3",
+    "MixtralForCausalLM": "llama", "Qwen3MoeForCausalLM": "qwen3moe", "GptOssForCausalLM": "gpt-oss",
 }
+WITH_EXPERTS = ("MixtralForCausalLM", "Qwen3MoeForCausalLM", "GptOssForCausalLM")
 MODEL_NAMES = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight",
                "lm_head.weight": "output.weight"}
 LAYER_NAMES = {
@@ -38,8 +42,16 @@ LAYER_NAMES = {
     "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
     "self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm",
     "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down", "mlp.gate_up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down", "mlp.gate_up_proj": "ffn_up", "self_attn.sinks": "attn_sinks",
+    "mlp.gate": "ffn_gate_inp", "mlp.router": "ffn_gate_inp", "block_sparse_moe.gate": "ffn_gate_inp",
 }
+GPT_OSS_NAMES = {**LAYER_NAMES, "post_attention_layernorm": "post_attention_norm"}
+# One expert's matrix among many: layer, expert, which.
+EXPERT = re.compile(r"model\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.experts\.(\d+)\.(\w+)\.weight")
+EXPERT_NAMES = {"gate_proj": "ffn_gate_exps", "up_proj": "ffn_up_exps", "down_proj": "ffn_down_exps",
+                "w1": "ffn_gate_exps", "w3": "ffn_up_exps", "w2": "ffn_down_exps"}
+# All experts of gpt-oss in one tensor.
+PACKED = re.compile(r"model\.layers\.(\d+)\.mlp\.experts\.(gate_up_proj|down_proj)(_bias)?")
 GEMMA_NAMES = {**LAYER_NAMES, "post_attention_layernorm": "post_attention_norm",
                "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}
 SKIP = re.compile(r"rotary_emb\.inv_freq|vision_tower|multi_modal_projector|vision_model")
@@ -59,8 +71,14 @@ class Config:
         self.n_heads = c["num_attention_heads"]
         self.n_kv = c.get("num_key_value_heads") or self.n_heads
         self.d_k = c.get("head_dim") or self.n_embd // self.n_heads
-        if c.get("num_local_experts") or c.get("num_experts"):
-            refuse("a mixture of experts; dense models are known")
+        self.n_experts = c.get("num_local_experts") or c.get("num_experts") or 0
+        if self.n_experts and not set(WITH_EXPERTS) & set(raw["architectures"]):
+            refuse(f"{self.arch} with a mixture of experts; it is known without")
+        if self.arch == "qwen3moe" and (c.get("norm_topk_prob") is False or c.get("mlp_only_layers")
+                                        or c.get("decoder_sparse_step", 1) != 1):
+            refuse("qwen3moe with dense layers, or without normalised expert weights")
+        if self.arch == "gpt-oss" and c.get("swiglu_limit", 7.0) != 7.0:
+            refuse(f"swiglu_limit {c['swiglu_limit']}; 7 is known")
         act = c.get("hidden_activation") or c.get("hidden_act")
         gemma = self.arch.startswith("gemma")
         if act not in (("gelu_pytorch_tanh",) if gemma else ("silu", "swish")):
@@ -119,8 +137,8 @@ def rope_keys(cfg, meta, extra):
         meta[f"{a}.rope.scaling.factor"] = float(p["factor"])
     elif kind == "yarn":
         factor = float(p["factor"])
-        if p.get("mscale") or p.get("mscale_all_dim") or p.get("truncate") is False:
-            refuse("yarn with mscale or without truncation")
+        if p.get("mscale") or p.get("mscale_all_dim") or (p.get("truncate") is False) != (a == "gpt-oss"):
+            refuse("yarn with mscale, or without truncation where the architecture has it, or with")
         usual = 1 + 0.1 * math.log(factor) if factor > 1 else 1.0
         meta[f"{a}.rope.scaling.type"] = "yarn"
         meta[f"{a}.rope.scaling.factor"] = factor
@@ -148,8 +166,8 @@ def rope_keys(cfg, meta, extra):
 def window_keys(cfg, meta):
     a, c, window = cfg.arch, cfg.c, cfg.c.get("sliding_window")
     types = c.get("layer_types")
-    if a in ("gemma2", "gemma3"):
-        period = 2 if a == "gemma2" else 6
+    if a in ("gemma2", "gemma3", "gpt-oss"):
+        period = 6 if a == "gemma3" else 2
         usual = [(i + 1) % period != 0 for i in range(cfg.n_layers)]
         windowed = [t == "sliding_attention" for t in types] if types else usual
         if not types and (c.get("sliding_window_pattern") or period) != period:
@@ -158,7 +176,7 @@ def window_keys(cfg, meta):
         if windowed != usual:
             meta[f"{a}.attention.sliding_window_pattern"] = windowed
         return
-    if a in ("qwen2", "qwen3") and not c.get("use_sliding_window"):
+    if a in ("qwen2", "qwen3", "qwen3moe") and not c.get("use_sliding_window"):
         return
     if window and types and len(set(types)) > 1:
         refuse(f"{a} with a window in some layers only")
@@ -177,6 +195,10 @@ def hyper_keys(cfg, meta):
     meta[f"{a}.attention.key_length"] = cfg.d_k
     meta[f"{a}.attention.value_length"] = cfg.d_k
     meta[f"{a}.attention.layer_norm_rms_epsilon"] = float(c["rms_norm_eps"])
+    if cfg.n_experts:
+        meta[f"{a}.expert_count"] = cfg.n_experts
+        meta[f"{a}.expert_used_count"] = c["num_experts_per_tok"]
+        meta[f"{a}.expert_feed_forward_length"] = c.get("moe_intermediate_size") or c["intermediate_size"]
     if cfg.gemma:
         meta[f"{a}.attention.scale"] = float(c["query_pre_attn_scalar"]) ** -0.5
         for key, name in (("attn_logit_softcapping",) * 2, ("final_logit_softcapping",) * 2):
@@ -194,11 +216,11 @@ def gguf_name(cfg, name):
     name = re.sub(r"^model\.", "", name)
     if name in MODEL_NAMES:
         return MODEL_NAMES[name]
-    m = re.fullmatch(r"layers\.(\d+)\.(.*)\.(weight|bias)", name)
-    names = GEMMA_NAMES if cfg.gemma else LAYER_NAMES
+    m = re.fullmatch(r"layers\.(\d+)\.(.*?)(?:\.(weight|bias))?", name)
+    names = GEMMA_NAMES if cfg.gemma else GPT_OSS_NAMES if cfg.arch == "gpt-oss" else LAYER_NAMES
     if not m or m[2] not in names:
         refuse(f"tensor {name} is no part of {cfg.arch} as known here")
-    return f"blk.{m[1]}.{names[m[2]]}.{m[3]}"
+    return f"blk.{m[1]}.{names[m[2]]}.{m[3] or 'weight'}"
 
 
 def change(cfg, name, x):
@@ -209,11 +231,49 @@ def change(cfg, name, x):
     return x
 
 
+def stacked(source, names):
+    """[n_experts][...] of one kind of matrix."""
+    return (len(names), *source.shape(names[0])), lambda: np.stack([source.load(n) for n in names])
+
+
+def unpacked(source, name, layer, which, bias):
+    """A tensor of all gpt-oss experts: down [E][f][n], or gate and up [E][n][2f] with their columns
+    alternating; biases without n."""
+    def part(first, step):
+        x = source.load(name)[..., first::step]
+        return np.ascontiguousarray(x if bias else x.swapaxes(1, 2))
+    shape, ending = source.shape(name), "bias" if bias else "weight"
+    kinds = (("gate", 0, 2), ("up", 1, 2)) if which == "gate_up_proj" else (("down", 0, 1),)
+    for kind, first, step in kinds:
+        n = shape[-1] // step
+        yield (f"blk.{layer}.ffn_{kind}_exps.{ending}", (shape[0], n) if bias else (shape[0], n, shape[1]),
+               lambda f=first, s=step: part(f, s))
+
+
+def expert_tensors(cfg, source):
+    """Tensors of experts, and the names they come from."""
+    single, tensors, used = {}, [], set()
+    for hf in source.names():
+        if m := EXPERT.fullmatch(hf):
+            single.setdefault((int(m[1]), EXPERT_NAMES[m[3]]), {})[int(m[2])] = hf
+            used.add(hf)
+        elif cfg.arch == "gpt-oss" and (m := PACKED.fullmatch(hf)):
+            tensors += unpacked(source, hf, m[1], m[2], bool(m[3]))
+            used.add(hf)
+    for (layer, kind), names in sorted(single.items()):
+        if sorted(names) != list(range(cfg.n_experts)):
+            refuse(f"layer {layer} has {len(names)} experts; {cfg.n_experts} were announced")
+        tensors.append((f"blk.{layer}.{kind}.weight", *stacked(source, [names[i] for i in sorted(names)])))
+    return tensors, used
+
+
 def tensor_list(cfg, source, extra):
     tensors = [(name, x.shape, lambda x=x: x) for name, x in extra.items()]
+    experts, used = expert_tensors(cfg, source)
+    tensors += experts
     tied = cfg.c.get("tie_word_embeddings", cfg.gemma)
     for hf in sorted(source.names(), key=lambda n: [int(p) if p.isdigit() else 0 for p in n.split(".")]):
-        if SKIP.search(hf):
+        if SKIP.search(hf) or hf in used:
             continue
         name = gguf_name(cfg, hf)
         if name == "output.weight" and tied:

@@ -13,6 +13,8 @@ convert_hf.py, and described by a reference file that tests/gguf/test_arch_logit
 
 The cases are small and odd on purpose: windows and original contexts shorter than the prompt, soft-caps
 near the values they cap, heads that do not divide the width, biases and norm weights away from 0 and 1.
+Experts are chosen by comparison, so a stored type's rounding may choose another one and change logits by
+anything; the settings of the cases with experts are such that it does not here.
 """
 import json
 import math
@@ -27,6 +29,7 @@ import transformers as tf
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
 BASE = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, vocab_size=64, max_position_embeddings=64, rms_norm_eps=1e-5,
             tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0)
@@ -73,10 +76,23 @@ CASES = [
      dict(GEMMA, num_hidden_layers=7, hidden_size=16, intermediate_size=16, head_dim=10, vocab_size=416,
           rope_parameters=dict(full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1e6),
                                sliding_attention=default_rope(10000.0))), 40, 64, "spm", []),
+    ("mixtral", "Mixtral", dict(SMALL, num_local_experts=5, num_experts_per_tok=2, sliding_window=None,
+                                rope_parameters=default_rope(10000.0)), 40, 64, None, []),
+    ("qwen3moe", "Qwen3Moe", dict(head_dim=16, num_key_value_heads=1, num_experts=6, num_experts_per_tok=3, num_hidden_layers=1,
+                                  moe_intermediate_size=32, norm_topk_prob=True, use_sliding_window=False,
+                                  rope_parameters=default_rope(1e6)), 40, 64, None, ["q8_0"]),
+    ("gpt-oss", "GptOss", dict(head_dim=16, num_key_value_heads=1, num_local_experts=4,
+                               num_experts_per_tok=2, sliding_window=7, attention_bias=True,
+                               rope_parameters=dict(rope_type="yarn", rope_theta=150.0, factor=4.0,
+                                                    original_max_position_embeddings=16, beta_fast=0.5,
+                                                    beta_slow=0.05, truncate=False)), 40, 64, None, ["mxfp4"]),
 ]
 CLASSES = {"Llama": (tf.LlamaConfig, tf.LlamaForCausalLM), "Mistral": (tf.MistralConfig, tf.MistralForCausalLM),
            "Qwen2": (tf.Qwen2Config, tf.Qwen2ForCausalLM), "Qwen3": (tf.Qwen3Config, tf.Qwen3ForCausalLM),
            "Phi3": (tf.Phi3Config, tf.Phi3ForCausalLM), "Gemma2": (tf.Gemma2Config, tf.Gemma2ForCausalLM),
+           "Mixtral": (tf.MixtralConfig, tf.MixtralForCausalLM),
+           "Qwen3Moe": (tf.Qwen3MoeConfig, tf.Qwen3MoeForCausalLM),
+           "GptOss": (tf.GptOssConfig, tf.GptOssForCausalLM),
            "Gemma3": (tf.Gemma3TextConfig, tf.Gemma3ForCausalLM)}
 
 CORPUS = [
@@ -92,7 +108,6 @@ TEXTS = ["The kettle sang.", "it's 12345 o'clock, WE'LL see", "  two  spaces\n\n
 
 
 def byte_level(name):
-    sys.path.insert(0, str(HERE))
     from convert import vocab
     regex = next(k[0] for k, v in vocab.PRE_TOKENIZERS.items() if v == name)
     tok = Tokenizer(models.BPE(ignore_merges=name == "llama-bpe"))
@@ -145,6 +160,17 @@ def write_tokenizer(kind, directory, out):
     return tok.get_vocab_size()
 
 
+def fp4(r):
+    """The nearest numbers that MXFP4 holds with a scale of 1, so that files of that type hold the same weights;
+    the sixes make every block of 32 choose that scale."""
+    from convert.gguf import FP4
+    grid = torch.from_numpy(FP4)
+    x = grid[(r.abs()[..., None] - grid).abs().argmin(-1)] * r.sign()
+    flat = x.transpose(-1, -2).contiguous() if x.dim() == 3 else x
+    flat[..., ::32] = 6 * flat[..., ::32].sign() + 6 * (flat[..., ::32] == 0)
+    return flat.transpose(-1, -2) if x.dim() == 3 else flat
+
+
 @torch.no_grad()
 def randomize(model, seed):
     gen = torch.Generator().manual_seed(seed)
@@ -153,10 +179,12 @@ def randomize(model, seed):
         if "norm" in name:
             gemma = type(model).__name__.startswith("Gemma")
             p.copy_((0.0 if gemma else 1.0) + 0.3 * r)
-        elif name.endswith("bias"):
+        elif name.endswith("bias") or name.endswith("sinks"):
             p.copy_(0.5 * r)
         elif "embed_tokens" in name:
             p.copy_(r * (0.5 if model.config.tie_word_embeddings else 1.0))
+        elif type(model).__name__.startswith("GptOss") and ".experts." in name:
+            p.copy_(fp4(r) * 0.125)
         else:
             p.copy_(1.5 * r / math.sqrt(p.shape[-1]))
 

@@ -90,7 +90,7 @@ def tensor_data(name, shape, kind, seed):
         count *= dim
     _, elements, size, fill = TYPES[kind]
     if fill is None:
-        middle = 0.0 if name.endswith(".bias") else 1.0
+        middle = 0.0 if name.endswith((".bias", "ffn_gate_inp.weight")) else 1.0
         yield struct.pack(f"<{count}f", *(rng.gauss(middle, STD) for _ in range(count)))
         return
     left = count // elements
@@ -120,11 +120,16 @@ class Shape:
     eps: float
     pre: str
     window: int = 0
+    head: int = 0  # width / heads
+    experts: int = 0
+    experts_used: int = 0
 
 
 SMOLLM = Shape("llama", "SmolLM-360M", 32, 960, 15, 5, 2560, 49152, 2048, 1e4, 1e-5, "smollm")
 QWEN = Shape("qwen2", "Qwen2.5-0.5B", 24, 896, 14, 2, 4864, 151936, 32768, 1e6, 1e-6, "qwen2")
 PHI3 = Shape("phi3", "Phi-3-mini-4k", 32, 3072, 32, 32, 8192, 32064, 4096, 1e4, 1e-5, "gpt-2", 2047)
+QWEN_MOE = Shape("qwen3moe", "Qwen3-30B-A3B", 48, 2048, 32, 4, 768, 151936, 40960, 1e6, 1e-6, "qwen2", 0,
+                 128, 128, 8)
 
 
 def more_bits(layer, layers):
@@ -144,7 +149,7 @@ def narrow_q4_k_m(role, layer, s):  # widths that are no multiple of 256
 
 
 def wide_q4_k_m(role, layer, s):
-    if role == "output" or (role == "ffn_down" and more_bits(layer, s.layers)):
+    if role == "output" or (role in ("ffn_down", "ffn_down_exps") and more_bits(layer, s.layers)):
         return "q6_k"
     return "q4_k"
 
@@ -155,18 +160,22 @@ MODELS = {  # name: shape, file type number and name, type of each role
     "qwen2.5-0.5b-q4_0": (QWEN, 2, "Q4_0",
                           lambda role, layer, s: "q8_0" if role == "token_embd" else "q4_0"),
     "qwen2.5-0.5b-q4_k_m": (QWEN, 15, "Q4_K_M", narrow_q4_k_m),
+    "qwen3-30b-a3b-q4_k_m": (QWEN_MOE, 15, "Q4_K_M", wide_q4_k_m),
     "phi-3-mini-q4_k_m": (PHI3, 15, "Q4_K_M", wide_q4_k_m),
 }
 
 
 def tensors(s, kind_of):
     """(name, shape with the fastest dimension first, type)"""
-    head = s.width // s.heads
+    head = s.head or s.width // s.heads
     kv = head * s.kv_heads
 
     def weight(role, layer, n_in, n_out):
         name = f"blk.{layer}.{role}.weight" if layer >= 0 else f"{role}.weight"
         return name, (n_in, n_out), kind_of(role, layer, s)
+
+    def experts(role, layer, n_in, n_out):
+        return f"blk.{layer}.{role}.weight", (n_in, n_out, s.experts), kind_of(role, layer, s)
 
     def vector(name, n):
         return name, (n,), "f32"
@@ -177,12 +186,21 @@ def tensors(s, kind_of):
         if s.arch == "phi3":
             yield weight("attn_qkv", i, s.width, s.width + 2 * kv)
         else:
-            for role, n in (("attn_q", s.width), ("attn_k", kv), ("attn_v", kv)):
+            if s.arch == "qwen3moe":
+                yield vector(f"blk.{i}.attn_q_norm.weight", head)
+                yield vector(f"blk.{i}.attn_k_norm.weight", head)
+            for role, n in (("attn_q", head * s.heads), ("attn_k", kv), ("attn_v", kv)):
                 yield weight(role, i, s.width, n)
                 if s.arch == "qwen2":
                     yield vector(f"blk.{i}.{role}.bias", n)
-        yield weight("attn_output", i, s.width, s.width)
+        yield weight("attn_output", i, head * s.heads, s.width)
         yield vector(f"blk.{i}.ffn_norm.weight", s.width)
+        if s.experts:
+            yield f"blk.{i}.ffn_gate_inp.weight", (s.width, s.experts), "f32"
+            yield experts("ffn_gate_exps", i, s.width, s.ff)
+            yield experts("ffn_up_exps", i, s.width, s.ff)
+            yield experts("ffn_down_exps", i, s.ff, s.width)
+            continue
         if s.arch == "phi3":
             yield weight("ffn_up", i, s.width, 2 * s.ff)
         else:
@@ -190,7 +208,7 @@ def tensors(s, kind_of):
             yield weight("ffn_up", i, s.width, s.ff)
         yield weight("ffn_down", i, s.ff, s.width)
     yield vector("output_norm.weight", s.width)
-    if s.arch == "phi3":
+    if s.arch in ("phi3", "qwen3moe"):
         yield weight("output", -1, s.width, s.vocab)
 
 
@@ -263,7 +281,7 @@ def metadata(s, label, file_type):
         (f"{a}.attention.head_count", "u32", s.heads),
         (f"{a}.attention.head_count_kv", "u32", s.kv_heads),
         (f"{a}.attention.layer_norm_rms_epsilon", "f32", s.eps),
-        (f"{a}.rope.dimension_count", "u32", s.width // s.heads),
+        (f"{a}.rope.dimension_count", "u32", s.head or s.width // s.heads),
         (f"{a}.rope.freq_base", "f32", s.base),
         (f"{a}.vocab_size", "u32", s.vocab),
         ("tokenizer.ggml.model", "str", "gpt2"),
@@ -275,6 +293,10 @@ def metadata(s, label, file_type):
         ("tokenizer.ggml.eos_token_id", "u32", 0),
         ("tokenizer.ggml.add_bos_token", "bool", 0),
     ]
+    if s.experts:
+        rows += [(f"{a}.attention.key_length", "u32", s.head), (f"{a}.attention.value_length", "u32", s.head),
+                 (f"{a}.expert_count", "u32", s.experts), (f"{a}.expert_used_count", "u32", s.experts_used),
+                 (f"{a}.expert_feed_forward_length", "u32", s.ff)]
     if s.window:
         rows.append((f"{a}.attention.sliding_window", "u32", s.window))
         rows.append((f"{a}.rope.scaling.original_context_length", "u32", s.context))

@@ -9,21 +9,27 @@
 enum build_role { BUILD_WEIGHT, BUILD_VECTOR };
 enum build_dim {
     BUILD_NONE, BUILD_VOCAB, BUILD_EMBD, BUILD_Q, BUILD_K, BUILD_V, BUILD_QKV, BUILD_HEADS, BUILD_D_K,
-    BUILD_FF, BUILD_FF2, BUILD_ROT_PAIRS, BUILD_TYPES, BUILD_CONTEXT
+    BUILD_Q_HEADS, BUILD_FF, BUILD_FF2, BUILD_ROT_PAIRS, BUILD_FF_EXPERT, BUILD_TYPES, BUILD_CONTEXT
 };
+
+enum build_kind { BUILD_MODEL, BUILD_LAYER, BUILD_DENSE, BUILD_EXPERT };
 
 static const struct build_slot {
     const char *name;
-    bool in_layer;
-    uint8_t role, dim[2];
+    uint8_t kind, role, dim[2];
 } build_slots[HG_T_COUNT] = {
-#define HG_MODEL_TENSOR(slot, name, role, d0, d1)                                                  \
-    [HG_T_##slot] = {name, false, BUILD_##role, {BUILD_##d0, BUILD_##d1}},
-#define HG_LAYER_TENSOR(slot, name, role, d0, d1)                                                  \
-    [HG_T_##slot] = {name, true, BUILD_##role, {BUILD_##d0, BUILD_##d1}},
+#define BUILD_SLOT(kind, slot, name, role, d0, d1)                                                 \
+    [HG_T_##slot] = {name, BUILD_##kind, BUILD_##role, {BUILD_##d0, BUILD_##d1}},
+#define HG_MODEL_TENSOR(slot, name, role, d0, d1)  BUILD_SLOT(MODEL, slot, name, role, d0, d1)
+#define HG_LAYER_TENSOR(slot, name, role, d0, d1)  BUILD_SLOT(LAYER, slot, name, role, d0, d1)
+#define HG_DENSE_TENSOR(slot, name, role, d0, d1)  BUILD_SLOT(DENSE, slot, name, role, d0, d1)
+#define HG_EXPERT_TENSOR(slot, name, role, d0, d1) BUILD_SLOT(EXPERT, slot, name, role, d0, d1)
 #include "gguf/hg_tensors.def"
 #undef HG_MODEL_TENSOR
 #undef HG_LAYER_TENSOR
+#undef HG_DENSE_TENSOR
+#undef HG_EXPERT_TENSOR
+#undef BUILD_SLOT
 };
 
 static int64_t build_dim(const struct hg_build *b, uint8_t formula)
@@ -47,6 +53,10 @@ static int64_t build_dim(const struct hg_build *b, uint8_t formula)
         return hp->n_heads[b->layer] * hp->d_v;
     case BUILD_D_K:
         return hp->d_k;
+    case BUILD_Q_HEADS:
+        return hp->n_heads[b->layer];
+    case BUILD_FF_EXPERT:
+        return hp->n_ff_expert;
     case BUILD_FF:
         return hp->n_ff[b->layer];
     case BUILD_FF2:
@@ -110,7 +120,7 @@ static float build_half(uint32_t h) /* IEEE binary16 to f32, exact */
 static hearth_status build_vector(struct hg_build *b, const struct hg_tensor *t, const void **data,
                                   hearth_error *err)
 {
-    size_t n = (size_t)t->dim[0];
+    size_t n = (size_t)t->dim[0] * (t->rank == 2 ? (size_t)t->dim[1] : 1);
     const uint8_t *p = t->data;
     float *f;
     *data = t->data;
@@ -133,10 +143,14 @@ static hearth_status build_vector(struct hg_build *b, const struct hg_tensor *t,
 static hearth_status build_tensor(struct hg_build *b, enum hg_slot slot, hearth_error *err)
 {
     const struct build_slot *s = &build_slots[slot];
-    int64_t dim[2] = {build_dim(b, s->dim[0]), build_dim(b, s->dim[1])};
-    int rank = s->dim[1] == BUILD_NONE ? 1 : 2;
+    int64_t dim[3];
+    int rank = 0;
+    if (s->kind == BUILD_EXPERT)
+        dim[rank++] = b->hp.n_experts;
+    for (int i = 0; i < 2 && s->dim[i] != BUILD_NONE; i++)
+        dim[rank++] = build_dim(b, s->dim[i]);
     char name[HG_MAX_NAME + 1];
-    if (s->in_layer)
+    if (s->kind != BUILD_MODEL)
         hb_format(name, sizeof name, "blk.%d.%s", (int)b->layer, s->name);
     else
         hb_format(name, sizeof name, "%s", s->name);
@@ -159,13 +173,18 @@ static hearth_status build_tensor(struct hg_build *b, enum hg_slot slot, hearth_
     return ht_graph_const(b->g, name, type, rank, dim, data, &b->t[slot], err);
 }
 
+static bool build_wants(const struct hg_build *b, uint8_t kind)
+{
+    return kind != (b->hp.n_experts > 0 ? BUILD_DENSE : BUILD_EXPERT);
+}
+
 static hearth_status build_tensors(struct hg_build *b, bool in_layer, hearth_error *err)
 {
     for (int i = 0; i < HG_T_COUNT; i++) {
-        if (build_slots[i].in_layer != in_layer)
+        if ((build_slots[i].kind != BUILD_MODEL) != in_layer)
             continue;
         b->t[i] = HT_NONE;
-        if (b->arch->has[i])
+        if (b->arch->has[i] && build_wants(b, build_slots[i].kind))
             HB_TRY(build_tensor(b, (enum hg_slot)i, err));
     }
     return HEARTH_OK;
@@ -306,7 +325,7 @@ hearth_status hg_attention(struct hg_build *b, const struct hg_attn *params, ht_
     HB_TRY(build_head_norm(b, HG_T_ATTN_K_NORM, &qkv[1], err));
     HB_TRY(build_rope(b, params->rope, (float)scale, &qkv[0], err));
     HB_TRY(build_rope(b, params->rope, 1, &qkv[1], err));
-    HB_TRY(ht_emit_attention(b->g, &attention, qkv[0], qkv[1], qkv[2], &a, err));
+    HB_TRY(ht_emit_attention(b->g, &attention, qkv[0], qkv[1], qkv[2], b->t[HG_T_ATTN_SINKS], &a, err));
     HB_TRY(build_last_rows(b, &a, err));
     HB_TRY(build_last_rows(b, x, err));
     return build_matmul(b, "attn_output", a, &b->t[HG_T_ATTN_OUT], &b->t[HG_T_ATTN_OUT_B], 1,
@@ -333,6 +352,19 @@ hearth_status hg_feed_forward(struct hg_build *b, enum ht_binary_kind act, ht_id
                         y, err);
 }
 
+hearth_status hg_experts(struct hg_build *b, enum ht_binary_kind act, ht_id h, ht_id residual, ht_id *y,
+                         hearth_error *err)
+{
+    const struct ht_expert_mlp mlp = {
+        (int32_t)b->hp.n_experts, (int32_t)b->hp.n_experts_used, act,
+        b->t[HG_T_EXP_GATE], b->t[HG_T_EXP_UP], b->t[HG_T_EXP_DOWN],
+        b->t[HG_T_EXP_GATE_B], b->t[HG_T_EXP_UP_B], b->t[HG_T_EXP_DOWN_B]};
+    ht_id logits;
+    HB_TRY(build_matmul(b, "ffn_router", h, &b->t[HG_T_ROUTER], &b->t[HG_T_ROUTER_B], 1, HT_NONE, &logits,
+                        err));
+    return ht_emit_experts(b->g, &mlp, h, logits, residual, y, err);
+}
+
 hearth_status hg_plain_layer(struct hg_build *b, const struct hg_attn *attn,
                              enum ht_binary_kind act, ht_id *x, hearth_error *err)
 {
@@ -340,6 +372,8 @@ hearth_status hg_plain_layer(struct hg_build *b, const struct hg_attn *attn,
     HB_TRY(hg_norm(b, *x, HG_T_ATTN_NORM, &h, err));
     HB_TRY(hg_attention(b, attn, h, true, x, x, err));
     HB_TRY(hg_norm(b, *x, HG_T_FFN_NORM, &h, err));
+    if (b->hp.n_experts > 0)
+        return hg_experts(b, act, h, *x, x, err);
     return hg_feed_forward(b, act, h, *x, x, err);
 }
 

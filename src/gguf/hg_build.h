@@ -24,9 +24,13 @@ struct hg_hparams {
 enum hg_slot {
 #define HG_MODEL_TENSOR(slot, name, role, d0, d1) HG_T_##slot,
 #define HG_LAYER_TENSOR(slot, name, role, d0, d1) HG_T_##slot,
+#define HG_DENSE_TENSOR(slot, name, role, d0, d1) HG_T_##slot,
+#define HG_EXPERT_TENSOR(slot, name, role, d0, d1) HG_T_##slot,
 #include "gguf/hg_tensors.def"
 #undef HG_MODEL_TENSOR
 #undef HG_LAYER_TENSOR
+#undef HG_DENSE_TENSOR
+#undef HG_EXPERT_TENSOR
     HG_T_COUNT
 };
 
@@ -36,6 +40,8 @@ struct hg_arch {
     const char *name;
     bool halves;              /* rope pairs (i, i + n/2); else (2i, 2i + 1) */
     bool encoder;             /* loaded by hg_load_encoder, not hg_load_lm */
+    bool yarn_exact;          /* the ramp of YaRN begins and ends between pairs */
+    bool experts;             /* files may have a mixture of experts */
     uint8_t has[HG_T_COUNT];  /* 0: not part of it */
     hearth_status (*build)(struct hg_build *b, hearth_error *err);
 };
@@ -100,7 +106,11 @@ hearth_status hg_attention(struct hg_build *b, const struct hg_attn *params, ht_
 hearth_status hg_feed_forward(struct hg_build *b, enum ht_binary_kind act, ht_id h, ht_id residual,
                               ht_id *y, hearth_error *err);
 
-/* Whole layers. Plain: x += attention(norm x); x += ffn(norm x). Sandwich: x += norm(attention(norm
+/* The same of a mixture of experts: those with the largest router logits, weighted by their softmax. */
+hearth_status hg_experts(struct hg_build *b, enum ht_binary_kind act, ht_id h, ht_id residual, ht_id *y,
+                         hearth_error *err);
+
+/* Whole layers; where the model has experts, they are the feed-forward. Plain: x += attention(norm x); x += ffn(norm x). Sandwich: x += norm(attention(norm
  * x)); x += norm(ffn(norm x)). */
 hearth_status hg_plain_layer(struct hg_build *b, const struct hg_attn *attn,
                              enum ht_binary_kind act, ht_id *x, hearth_error *err);

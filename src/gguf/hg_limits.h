@@ -19,6 +19,7 @@
 
 #define HG_MAX_ARCH_NAME 63                   /* bytes of general.architecture */
 #define HG_MAX_LAYERS    4096
+#define HG_MAX_EXPERTS   1024                 /* as many as the op that picks them takes */
 #define HG_MAX_EMBD      (1 << 20)
 #define HG_MAX_FF        (1 << 24)
 #define HG_MAX_HEADS     65536

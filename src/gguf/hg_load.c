@@ -116,19 +116,33 @@ static hearth_status load_heads(struct hg_build *b, hearth_error *err)
     return HEARTH_OK;
 }
 
+static hearth_status load_experts(struct hg_build *b, hearth_error *err)
+{
+    struct hg_hparams *hp = &b->hp;
+    if (hp->n_experts > 0 && !b->arch->experts)
+        return hb_fail(err, HEARTH_E_UNSUPPORTED,
+                       "gguf: architecture %s with a mixture of %lld experts; it is known without",
+                       b->arch->name, (long long)hp->n_experts);
+    if (hp->n_experts > 0 && (hp->n_experts_used < 1 || hp->n_experts_used > hp->n_experts))
+        return hb_fail(err, HEARTH_E_RANGE,
+                       "gguf: key %s.expert_used_count is %lld; 1 to %lld, the number of experts, is "
+                       "required", b->arch->name, (long long)hp->n_experts_used,
+                       (long long)hp->n_experts);
+    if (hp->n_ff_expert == 0)
+        hp->n_ff_expert = hp->n_ff[0];
+    return HEARTH_OK;
+}
+
 static hearth_status load_hparams(struct hg_build *b, hearth_error *err)
 {
     struct hg_hparams *hp = &b->hp;
     HB_TRY(load_ints(b, err));
-    if (hp->n_experts > 0)
-        return hb_fail(err, HEARTH_E_UNSUPPORTED,
-                       "gguf: architecture %s with a mixture of %lld experts; dense models are known",
-                       b->arch->name, (long long)hp->n_experts);
     HB_TRY(load_reals(b, err));
     if ((b->arch->encoder ? hp->ln_eps : hp->eps) == 0)
         return hb_fail(err, HEARTH_E_NOT_FOUND, "gguf: key %s.attention.layer_norm_%sepsilon is missing",
                        b->arch->name, b->arch->encoder ? "" : "rms_");
     HB_TRY(load_layered(b, err));
+    HB_TRY(load_experts(b, err));
     HB_TRY(load_heads(b, err));
     if (hp->n_ctx > HG_MAX_CONTEXT)
         hp->n_ctx = HG_MAX_CONTEXT;
@@ -201,6 +215,8 @@ static hearth_status load_shape(struct hg_build *b, hearth_error *err)
     b->lm->n_kv_heads = b->hp.n_kv_heads[0];
     b->lm->n_vocab = (int32_t)b->hp.n_vocab;
     b->lm->n_ctx_train = (int32_t)b->hp.n_ctx;
+    b->lm->n_experts = (int32_t)b->hp.n_experts;
+    b->lm->n_experts_used = b->hp.n_experts > 0 ? (int32_t)b->hp.n_experts_used : 0;
     return HEARTH_OK;
 }
 

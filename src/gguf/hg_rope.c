@@ -43,12 +43,17 @@ static hearth_status rope_frequencies(struct hg_build *b, double base, double **
 }
 
 /* YaRN (Peng et al., 2023, section 3.2): pairs that turn often within the original context stay,
- * those that turn seldom are stretched, with a ramp between. */
-static void rope_yarn(const struct hg_hparams *hp, double base, double *f)
+ * those that turn seldom are stretched, with a ramp between, from whole pair to whole pair unless
+ * `exact`. */
+static void rope_yarn(const struct hg_hparams *hp, double base, bool exact, double *f)
 {
     double n = (double)hp->n_rot, orig = (double)hp->original_ctx, per = n / (2 * hb_log(base));
-    double low = hb_floor(per * hb_log(orig / (hp->beta_fast * 2 * ROPE_PI)));
-    double high = -hb_floor(-per * hb_log(orig / (hp->beta_slow * 2 * ROPE_PI)));
+    double low = per * hb_log(orig / (hp->beta_fast * 2 * ROPE_PI));
+    double high = per * hb_log(orig / (hp->beta_slow * 2 * ROPE_PI));
+    if (!exact) {
+        low = hb_floor(low);
+        high = -hb_floor(-high);
+    }
     low = low < 0 ? 0 : low;
     high = high > n - 1 ? n - 1 : high;
     if (high <= low)
@@ -107,7 +112,7 @@ hearth_status hg_rope_table(struct hg_build *b, ht_id *table, hearth_error *err)
         for (int64_t i = 0; i < hp->n_rot / 2; i++)
             f[i] /= hp->rope_factor;
     if (kind == ROPE_YARN) {
-        rope_yarn(hp, hp->rope_base, f);
+        rope_yarn(hp, hp->rope_base, b->arch->yarn_exact, f);
         mscale *= hp->rope_factor > 1 ? 1 + 0.1 * hb_log(hp->rope_factor) : 1;
     }
     if ((b->t[HG_T_ROPE_SHORT] == HT_NONE) != (b->t[HG_T_ROPE_LONG] == HT_NONE) ||

@@ -191,15 +191,19 @@ bool ht_same_matmul_class(const struct ht_graph *g, ht_id a, ht_id b)
            (floats || hk_act_stretch(ia) == hk_act_stretch(ib));
 }
 
-/* The activation rows of x: made once, found again for the next matmul of the same x and form. */
-static hearth_status emit_act_rows(struct ht_graph *g, ht_id x, const struct hk_qtype_info *weight,
-                                   ht_id *out, hearth_error *err)
+hearth_status ht_emit_act_rows(struct ht_graph *g, ht_id x, enum hk_qtype weight, int32_t group, ht_id *out,
+                               hearth_error *err)
 {
-    const struct ht_act_quantize params = {(int32_t)hk_act_stretch(weight)};
+    const struct hk_qtype_info *info = &hk_qtype_info[weight];
+    const struct ht_act_quantize params = {(int32_t)hk_act_stretch(info), group};
+    *out = x;
+    if (info->family == HK_FAMILY_FLOAT)
+        return HEARTH_OK;
     for (uint32_t i = g->n_nodes; i-- > 0;) {
         const struct ht_node *n = &g->nodes[i];
-        if (n->op == &ht_op_act_quantize && n->in[0] == x &&
-            ((const struct ht_act_quantize *)n->params)->stretch == params.stretch) {
+        const struct ht_act_quantize *p = n->params;
+        if (n->op == &ht_op_act_quantize && n->in[0] == x && p->stretch == params.stretch &&
+            p->group == group) {
             *out = n->out[0];
             return HEARTH_OK;
         }
@@ -223,9 +227,7 @@ hearth_status ht_emit_matmul(struct ht_graph *g, const char *name, ht_id x, cons
         in[1 + i] = w[i];
         in[4 + i] = bias ? bias[i] : HT_NONE;
     }
-    in[0] = x;
-    if (hk_qtype_info[g->values[w[0]].type].family != HK_FAMILY_FLOAT)
-        HB_TRY(emit_act_rows(g, x, &hk_qtype_info[g->values[w[0]].type], &in[0], err));
+    HB_TRY(ht_emit_act_rows(g, x, (enum hk_qtype)g->values[w[0]].type, 0, &in[0], err));
     in[7] = residual;
     const struct ht_matmul params = {scale};
     return ht_graph_emit(g, &ht_op_matmul, name, &params, in, HT_MATMUL_INPUTS, out, 1, err);
@@ -247,14 +249,15 @@ hearth_status ht_emit_unary(struct ht_graph *g, enum ht_unary_kind kind, float v
 }
 
 hearth_status ht_emit_attention(struct ht_graph *g, const struct ht_attention *params, ht_id q,
-                                ht_id k, ht_id v, ht_id *out, hearth_error *err)
+                                ht_id k, ht_id v, ht_id sinks, ht_id *out, hearth_error *err)
 {
     const struct ht_kv_op put = {params->layer, params->n_kv_heads};
     const ht_id kv[2] = {k, v};
-    ht_id parts[2];
+    const ht_id in[2] = {q, sinks};
+    ht_id parts[3] = {HT_NONE, HT_NONE, sinks};
     HB_TRY(ht_graph_emit(g, &ht_op_kv_put, "kv_put", &put, kv, 2, NULL, 0, err));
-    HB_TRY(ht_graph_emit(g, &ht_op_attention, "attention", params, &q, 1, parts, 2, err));
-    return ht_graph_emit(g, &ht_op_attention_fold, "attention_fold", params, parts, 2, out, 1,
+    HB_TRY(ht_graph_emit(g, &ht_op_attention, "attention", params, in, 2, parts, 2, err));
+    return ht_graph_emit(g, &ht_op_attention_fold, "attention_fold", params, parts, 3, out, 1,
                          err);
 }
 

@@ -23,6 +23,7 @@ struct ht_lm {
     struct ht_graph graph;
     const struct ht_kv_layer *kv; /* [n_layers] */
     int32_t n_layers, n_embd, n_heads, n_kv_heads, n_vocab, n_ctx_train;
+    int32_t n_experts, n_experts_used;
     ht_id tokens, positions, out_rows;
 };
 

@@ -29,9 +29,11 @@ struct ht_norm {
     bool layer; /* subtract the mean (LayerNorm); else RMS */
 };
 
-/* act_quantize: (x f32 [T][n]) -> int8 activation rows with a scale per stretch (kernels.h). */
+/* act_quantize: (x f32 [T][n]) -> int8 activation rows with a scale per stretch (kernels.h). Each row is
+ * cut into groups that become activation rows of their own; group = 0: the whole row. */
 struct ht_act_quantize {
     int32_t stretch;
+    int32_t group;
 };
 
 /* matmul: (x, w0, [w1, w2], [b0, b1, b2], [residual]) -> f32 [T][n0 + n1 + n2].
@@ -44,6 +46,23 @@ struct ht_matmul {
     float scale; /* 1: none */
 };
 #define HT_MATMUL_INPUTS 8
+
+/* A mixture of experts; ops/op_route.c and op_experts.c draw it. E experts, of which each token uses K.
+ *
+ *   route          (logits f32 [T][E]) -> (expert i32 [T][K], weight f32 [T][K])
+ *   expert_order   (expert) -> order i32 [..]
+ *   expert_rows    (x [T][B], order) -> [T][K * B]
+ *   expert_matmul  (x [T][K * row], order, w0, [w1] [E][n][k], [b0, b1] f32 [E][n])
+ *                  -> (f32 [T][K * n], [the same of w1]); x in slots, in the weights' activation form.
+ *                  Inputs are always 6
+ *   expert_sum     (x f32 [T][K * n], order, weight, [residual f32 [T][n]]) -> f32 [T][n] */
+struct ht_route {
+    int32_t n_used;
+};
+struct ht_expert_order {
+    int32_t n_experts, n_used;
+};
+#define HT_EXPERT_INPUTS 6
 
 /* rope_table: (position i32 [T], frequency f32 [n/2], long frequency f32 [n/2] or none)
  * -> f32 [T][n], pairs (cos, sin) of position * frequency, times mscale. With a long table: it is
@@ -68,9 +87,9 @@ struct ht_kv_op {
     int32_t n_kv_heads;
 };
 
-/* attention: (q f32 [T][n_heads * d_k], already scaled)
+/* attention: (q f32 [T][n_heads * d_k], already scaled; sinks f32 [n_heads] or none)
  *   -> (y f32 [T][n_heads * d_v], parts f32)
- * attention_fold: (y, parts) -> y in place, when the step was computed in parts.
+ * attention_fold: (y, parts, sinks) -> y in place, when the step was computed in parts.
  * kv_put of the layer must stand before attention, attention_fold right after it: ht_emit_attention
  * emits the three. */
 struct ht_attention {
@@ -88,7 +107,7 @@ struct ht_columns {
 };
 
 /* binary: (a, b f32 [T][n]) -> f32 [T][n] */
-enum ht_binary_kind { HT_ADD, HT_MUL, HT_SILU_MUL, HT_GELU_MUL };
+enum ht_binary_kind { HT_ADD, HT_MUL, HT_SILU_MUL, HT_GELU_MUL, HT_SWIGLU_CLAMP };
 struct ht_binary {
     uint8_t kind;
 };
@@ -319,9 +338,26 @@ hearth_status ht_emit_binary(struct ht_graph *g, enum ht_binary_kind kind, ht_id
 hearth_status ht_emit_unary(struct ht_graph *g, enum ht_unary_kind kind, float value, ht_id x,
                             ht_id *out, hearth_error *err);
 
-/* kv_put, attention and attention_fold. q is roped and scaled, k roped. */
+/* The matrices of a mixture of experts: w and their biases (HT_NONE where absent). */
+struct ht_expert_mlp {
+    int32_t n_experts, n_used;
+    enum ht_binary_kind act;
+    ht_id gate, up, down;                /* [E][f][n], [E][f][n], [E][n][f] */
+    ht_id gate_bias, up_bias, down_bias; /* f32 [E][f], [E][f], [E][n] */
+};
+/* out = residual + sum over the K experts with the largest of `logits` [T][E], weighted with the softmax of
+ * those K, of down(act(gate x) * up x). */
+hearth_status ht_emit_experts(struct ht_graph *g, const struct ht_expert_mlp *mlp, ht_id x, ht_id logits,
+                              ht_id residual, ht_id *out, hearth_error *err);
+
+/* The activation rows of x for a weight type: made once per x and form, found again for the next matmul.
+ * group as in ht_act_quantize. x itself where the type takes f32. */
+hearth_status ht_emit_act_rows(struct ht_graph *g, ht_id x, enum hk_qtype weight, int32_t group, ht_id *out,
+                               hearth_error *err);
+
+/* kv_put, attention and attention_fold. q is roped and scaled, k roped; sinks may be HT_NONE. */
 hearth_status ht_emit_attention(struct ht_graph *g, const struct ht_attention *params, ht_id q,
-                                ht_id k, ht_id v, ht_id *out, hearth_error *err);
+                                ht_id k, ht_id v, ht_id sinks, ht_id *out, hearth_error *err);
 
 /* Columns [first, first + n) of a matrix, without a copy. */
 hearth_status ht_emit_columns(struct ht_graph *g, ht_id x, int64_t first, int64_t n, ht_id *out,

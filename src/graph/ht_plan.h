@@ -51,6 +51,7 @@ struct ht_step {
     struct ht_tensor **out;
     uint32_t n_in, n_out;
     uint64_t weight_bytes; /* read per run, for the profile */
+    uint8_t weight_type;   /* enum hk_qtype, where there are weight_bytes */
     uint64_t macs_per_row;
     uint64_t calls, rows, ns; /* profile */
 };

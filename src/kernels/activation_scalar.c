@@ -8,6 +8,12 @@ void hk_silu_mul_f32__scalar(float *y, const float *a, const float *b, size_t n)
         y[i] = hk_silu(a[i]) * b[i];
 }
 
+void hk_swiglu_clamp_f32__scalar(float *y, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = hk_swiglu_clamp(a[i], b[i]);
+}
+
 void hk_gelu_mul_f32__scalar(float *y, const float *a, const float *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)

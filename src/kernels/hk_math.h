@@ -212,6 +212,18 @@ HB_INLINE float hk_gelu_tanh(float x)
     return hk_times_sigmoid(x, x * hk_fma(HK_GELU_2C_CUBE, x * x, HK_GELU_2C));
 }
 
+/* The gate of gpt-oss: g sigmoid(1.702 g) (u + 1) with g <= 7 and u in [-7, 7]. NaN stays NaN. */
+#define HK_SWIGLU_LIMIT 7.0f
+#define HK_SWIGLU_ALPHA 1.702f
+
+HB_INLINE float hk_swiglu_clamp(float g, float u)
+{
+    g = HK_SWIGLU_LIMIT < g ? HK_SWIGLU_LIMIT : g;
+    u = HK_SWIGLU_LIMIT < u ? HK_SWIGLU_LIMIT : u;
+    u = -HK_SWIGLU_LIMIT > u ? -HK_SWIGLU_LIMIT : u;
+    return hk_times_sigmoid(g, HK_SWIGLU_ALPHA * g) * (u + 1.0f);
+}
+
 HB_INLINE float hk_gelu_erf(float x)
 {
     float h = 0.5f * x;

@@ -90,6 +90,14 @@ HB_INLINE hk_vf hk_v_gelu_tanh(hk_vf x)
     return hk_v_times_sigmoid(x, hk_v_mul(x, u));
 }
 
+HB_INLINE hk_vf hk_v_swiglu_clamp(hk_vf g, hk_vf u)
+{
+    g = hk_v_min(hk_v_set(HK_SWIGLU_LIMIT), g);
+    u = hk_v_max(hk_v_set(-HK_SWIGLU_LIMIT), hk_v_min(hk_v_set(HK_SWIGLU_LIMIT), u));
+    return hk_v_mul(hk_v_times_sigmoid(g, hk_v_mul(hk_v_set(HK_SWIGLU_ALPHA), g)),
+                    hk_v_add(u, hk_v_set(1.0f)));
+}
+
 HB_INLINE hk_vf hk_v_gelu_erf(hk_vf x)
 {
     hk_vf h = hk_v_mul(hk_v_set(0.5f), x);

@@ -308,6 +308,21 @@ struct hk_table {
     struct hk_kv kv[HK_KVTYPE_COUNT];
 };
 
+/* The many-token kernel of a family; FLOAT's for types that are no weights. */
+HB_INLINE hk_tile_fn *hk_table_tile(const struct hk_table *k, uint8_t family)
+{
+    switch (family) {
+    case HK_FAMILY_B32:
+        return k->tile_b32;
+    case HK_FAMILY_K32:
+        return k->tile_k32;
+    case HK_FAMILY_K16:
+        return k->tile_k16;
+    default:
+        return k->tile_float;
+    }
+}
+
 /* Levels, lowest first (levels.def). */
 enum hk_level {
 #define HK_LEVEL(name, needs) HK_LEVEL_##name,

@@ -43,6 +43,7 @@ const struct hk_table hk_table_avx2 = {
     .mul_f32 = hk_mul_f32__avx2,
     .scale_f32 = hk_scale_f32__avx2,
     .silu_mul_f32 = hk_silu_mul_f32__avx2,
+    .swiglu_clamp_f32 = hk_swiglu_clamp_f32__avx2,
     .gelu_mul_f32 = hk_gelu_mul_f32__avx2,
     .gelu_erf_f32 = hk_gelu_erf_f32__avx2,
     .gelu_tanh_f32 = hk_gelu_tanh_f32__avx2,

@@ -41,6 +41,7 @@ const struct hk_table hk_table_neon = {
     .mul_f32 = hk_mul_f32__neon,
     .scale_f32 = hk_scale_f32__neon,
     .silu_mul_f32 = hk_silu_mul_f32__neon,
+    .swiglu_clamp_f32 = hk_swiglu_clamp_f32__neon,
     .gelu_mul_f32 = hk_gelu_mul_f32__neon,
     .gelu_erf_f32 = hk_gelu_erf_f32__neon,
     .gelu_tanh_f32 = hk_gelu_tanh_f32__neon,

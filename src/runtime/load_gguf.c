@@ -79,6 +79,8 @@ static hearth_status load_gguf_open(struct hearth_model *m, const hearth_bytes *
     m->info.n_embd = m->lm.n_embd;
     m->info.n_heads = m->lm.n_heads;
     m->info.n_kv_heads = m->lm.n_kv_heads;
+    m->info.n_experts = m->lm.n_experts;
+    m->info.n_experts_used = m->lm.n_experts_used;
     return HEARTH_OK;
 }
 

@@ -112,7 +112,7 @@ static hearth_status session_profile_rows(hearth_session *s, struct hb_arena *ar
     HB_TRY(HB_ARENA_NEW(arena, uint32_t, s->plan->n_steps, &p->row_of_step, err));
     for (uint32_t i = 0; i < s->plan->n_steps; i++) {
         const struct ht_step *step = &s->plan->steps[i];
-        const char *type = step->weight_bytes ? hk_qtype_info[step->in[1]->type].name : "";
+        const char *type = step->weight_bytes ? hk_qtype_info[step->weight_type].name : "";
         char text[48];
         uint32_t row = 0;
         size_t n = hb_format(text, sizeof text, *type ? "%s %s" : "%s%s", step->op->name, type);

@@ -1,7 +1,7 @@
 /* Every architecture against transformers: tiny random models of fixtures/arch (its README says how
  * they are made), replayed through hearth.h. Logits of f32 models within 1e-4; f16 and q8_0 stores of
- * the same weights within bounds of their rounding. The prompt is also given in chunks of seven, which
- * must change no bit. */
+ * the same weights within bounds of their rounding. The prompt is also given in chunks of seven
+ * with three threads, which must change no bit. */
 #include "gguf_writer.h"
 #include <math.h>
 
@@ -46,19 +46,24 @@ static hearth_model *model_open(struct gw *w, const char *name)
     return model;
 }
 
-/* Logits of the wanted rows, with the prompt in chunks. */
+/* Logits of the wanted rows, with the prompt in chunks; small ones are computed by three threads. */
 static void run_prompt(const char *name, const hearth_model *model, const struct arch_ref *r,
                        size_t chunk, const char *kv, float *logits)
 {
     hearth_error err;
     hearth_session *session;
     hearth_item items[64];
+    hearth_pool *pool = NULL;
+    const hearth_pool_config threads = {.struct_size = sizeof threads, .n_threads = 3};
+    if (chunk < 64)
+        assert_int_equal(hearth_pool_open(&threads, &pool, NULL), HEARTH_OK);
     const hearth_session_config config = {.struct_size = sizeof config,
                                           .n_ctx = (int32_t)r->n_ctx,
                                           .n_batch = (int32_t)chunk,
                                           .n_logits = (int32_t)chunk,
                                           .kv_type_k = kv,
-                                          .kv_type_v = kv};
+                                          .kv_type_v = kv,
+                                          .pool = pool};
     if (hearth_session_open(model, &config, &session, &err) != HEARTH_OK)
         fail_msg("%s: %s", name, err.text);
     size_t row = 0;
@@ -78,6 +83,8 @@ static void run_prompt(const char *name, const hearth_model *model, const struct
     }
     assert_int_equal(row, r->n_rows);
     hearth_session_close(session);
+    if (pool)
+        hearth_pool_close(pool);
 }
 
 static void logits_equal_the_reference(void **state)
@@ -101,6 +108,11 @@ static void logits_equal_the_reference(void **state)
         {"gemma2", "gemma2", 1e-4},
         {"gemma2-q8_0", "gemma2", 0.4},
         {"gemma3", "gemma3", 1e-4},
+        {"mixtral", "mixtral", 1e-4},
+        {"qwen3moe", "qwen3moe", 1e-4},
+        {"qwen3moe-q8_0", "qwen3moe", 0.4},
+        {"gpt-oss", "gpt-oss", 1e-4},
+        {"gpt-oss-mxfp4", "gpt-oss", 0.4},
     };
     (void)state;
     int bad = 0;
@@ -168,6 +180,11 @@ static void every_key_of_the_fixtures_matters(void **state)
         {"gemma3", "gemma3.rope.freq_base_swa", 100, false},
         {"gemma3", "gemma3.rope.freq_base", 10000, false},
         {"gemma3", "gemma3.rope.scaling.factor", 1, false},
+        {"mixtral", "llama.expert_used_count", 3, true},
+        {"qwen3moe", "qwen3moe.expert_used_count", 2, true},
+        {"gpt-oss", "gpt-oss.expert_used_count", 1, true},
+        {"gpt-oss", "gpt-oss.attention.sliding_window", 8, true},
+        {"gpt-oss", "gpt-oss.rope.scaling.yarn_beta_fast", 32, false},
     };
     (void)state;
     for (size_t i = 0; i < HB_COUNT(cases); i++) {
@@ -204,7 +221,8 @@ static void every_key_of_the_fixtures_matters(void **state)
 static void bytes_may_lie_anywhere(void **state)
 {
     static const char *const names[][2] = {{"llama", "llama"}, {"qwen2", "qwen2"},
-                                           {"llama-q8_0", "llama"}, {"gemma2-q8_0", "gemma2"}};
+                                           {"llama-q8_0", "llama"}, {"gemma2-q8_0", "gemma2"},
+                                           {"qwen3moe-q8_0", "qwen3moe"}, {"gpt-oss", "gpt-oss"}};
     (void)state;
     for (size_t i = 0; i < HB_COUNT(names); i++) {
         struct arch_ref r;

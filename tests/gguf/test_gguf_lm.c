@@ -205,10 +205,20 @@ static void extra_key(struct gw *w, uint64_t a)
     gw_key_u32(w, key, 0);
 }
 
-static void extra_experts(struct gw *w, uint64_t a)
+static void extra_many_experts(struct gw *w, uint64_t a)
 {
     (void)a;
-    gw_key_u32(w, "llama.expert_count", 8);
+    gw_key_u32(w, "llama.expert_count", 1025);
+}
+
+static void extra_experts(struct gw *w, uint64_t a) /* of 8, without a number used, or 9 */
+{
+    gw_key_u32(w, a == 0 ? "llama.expert_count" : "llama.expert_used_count", a == 0 ? 8 : 9);
+}
+
+static void extra_two_experts(struct gw *w, uint64_t a)
+{
+    gw_key_u32(w, a == 0 ? "llama.expert_count" : "llama.expert_used_count", 2);
 }
 
 static void extra_charsmap(struct gw *w, uint64_t a) /* only Unigram reads it, and is refused */
@@ -256,12 +266,18 @@ static const struct toy_row {
     KEY("G-13 number", "general.architecture", TOY_WRITE, put_u32, 1, FORMAT, "is u32; string"),
     KEY("G-13 1 MiB", "general.architecture", TOY_WRITE, put_letters, 1 << 20, LIMIT, "at most 63"),
     KEY("G-13 unknown", "general.architecture", TOY_WRITE, put_letters, 3, UNKNOWN,
-        "architecture \"xxx\"; known: llama qwen2 qwen3 phi3 gemma2 gemma3"),
+        "architecture \"xxx\"; known: llama qwen2 qwen3"),
     KEY("G-13 format specifiers", "general.architecture", TOY_WRITE, put_odd_text, 0, UNKNOWN,
         "\"%n%s%s%s\""),
     KEY("G-13 control bytes", "general.architecture", TOY_WRITE, put_odd_text, 1, UNKNOWN,
         "\"llama\\x0a\""),
-    {"G-13 experts", {.extra = extra_experts, .n_extra = 1}, UNKNOWN, "mixture of 8 experts"},
+    {"G-13 1025 experts", {.extra = extra_many_experts, .n_extra = 1}, RANGE, "is 1025; 0 to 1024"},
+    {"G-13 no experts used", {.extra = extra_experts, .n_extra = 1}, RANGE,
+     "expert_used_count is 0; 1 to 8"},
+    {"G-13 9 of 8 experts", {.extra = extra_experts, .n_extra = 2}, RANGE,
+     "expert_used_count is 9; 1 to 8"},
+    {"G-13 experts without tensors", {.extra = extra_two_experts, .n_extra = 2}, NOT_FOUND,
+     "blk.0.ffn_gate_inp.weight is missing"},
     KEY("G-14 no block_count", "llama.block_count", TOY_DROP, NULL, 0, NOT_FOUND, "block_count"),
     KEY("G-14 blocks 0", "llama.block_count", TOY_WRITE, put_u32, 0, RANGE, "1 to 4096"),
     KEY("G-14 blocks 2", "llama.block_count", TOY_WRITE, put_u32, 2, NOT_FOUND,

@@ -13,6 +13,7 @@ struct attn_case {
     int32_t heads, kv_heads, d, n_pos, window;
     float softcap, size;
     enum hk_kvtype type;
+    bool sinks;
 };
 
 struct attn_world {
@@ -28,6 +29,7 @@ struct attn_world {
     uint32_t pages[MAX_POS / HK_KV_PAGE];
     int32_t sink, keep; /* window of the sequence; 0: all */
     float *qs, *ks, *vs, *out; /* [n_pos][...] */
+    float *sinks;              /* [heads] */
 };
 
 static void world_graph(struct attn_world *w, int32_t n_batch, int32_t n_workers)
@@ -44,7 +46,11 @@ static void world_graph(struct attn_world *w, int32_t n_batch, int32_t n_workers
     ht_graph_input(&w->g, "q", HK_F32, 2, q, &w->q, NULL);
     ht_graph_input(&w->g, "k", HK_F32, 2, k, &w->k, NULL);
     ht_graph_input(&w->g, "v", HK_F32, 2, k, &w->v, NULL);
-    assert_int_equal(ht_emit_attention(&w->g, &p, w->q, w->k, w->v, &w->y, NULL), HEARTH_OK);
+    ht_id sinks = HT_NONE;
+    const int64_t heads = c->heads;
+    if (c->sinks)
+        ht_graph_const(&w->g, "sinks", HK_F32, 1, &heads, w->sinks, &sinks, NULL);
+    assert_int_equal(ht_emit_attention(&w->g, &p, w->q, w->k, w->v, sinks, &w->y, NULL), HEARTH_OK);
     ht_graph_output(&w->g, w->y, "y", NULL);
     assert_int_equal(ht_plan_create(&w->g, &w->kernels, sym, n_workers, &w->arena, &w->plan, NULL),
                      HEARTH_OK);
@@ -85,6 +91,7 @@ static void world_make(struct attn_world *w, const struct attn_case *c)
     w->qs = world_random(n * (size_t)(c->heads * c->d), c->size, &seed);
     w->ks = world_random(n * (size_t)(c->kv_heads * c->d), 1, &seed);
     w->vs = world_random(n * (size_t)(c->kv_heads * c->d), 1, &seed);
+    w->sinks = world_random((size_t)c->heads, 3, &seed);
     w->out = calloc(n * (size_t)(c->heads * c->d), sizeof(float));
     world_cache(w);
 }
@@ -94,6 +101,7 @@ static void world_free(struct attn_world *w)
     free(w->qs);
     free(w->ks);
     free(w->vs);
+    free(w->sinks);
     free(w->out);
     free(w->layer.base);
 }
@@ -167,6 +175,10 @@ static double world_error(const struct attn_world *w, int32_t pos)
             p[j] = s;
             max = s > max ? s : max;
         }
+        if (c->sinks) {
+            max = fmax(max, (double)w->sinks[h]);
+            sum = exp((double)w->sinks[h] - max);
+        }
         for (int32_t j = 0; j <= pos; j++)
             sum += p[j] = exp(p[j] - max);
         for (int32_t i = 0; i < c->d; i++) {
@@ -181,18 +193,20 @@ static double world_error(const struct attn_world *w, int32_t pos)
 }
 
 static const struct attn_case attn_cases[] = {
-    {1, 1, 16, 1, 0, 0, 1, HK_KV_F32},
-    {4, 4, 16, 65, 0, 0, 1, HK_KV_F32},
-    {15, 5, 64, 130, 0, 0, 1, HK_KV_F16},
-    {8, 2, 32, 600, 0, 0, 1, HK_KV_F16},
-    {4, 1, 96, 150, 0, 0, 1, HK_KV_F16},
-    {4, 2, 16, 300, 33, 0, 1, HK_KV_F16},
-    {2, 1, 16, 1100, 64, 0, 1, HK_KV_F32},
-    {2, 2, 16, 1100, 700, 0, 1, HK_KV_F16},
-    {4, 2, 32, 200, 0, 30, 8, HK_KV_F16},
-    {2, 1, 16, 100, 0, 0, 1e4f, HK_KV_F32},
-    {2, 1, 16, 100, 0, 0, 1e30f, HK_KV_F32},
-    {71, 1, 8, 40, 0, 0, 1, HK_KV_F32},
+    {1, 1, 16, 1, 0, 0, 1, HK_KV_F32, false},
+    {4, 4, 16, 65, 0, 0, 1, HK_KV_F32, false},
+    {15, 5, 64, 130, 0, 0, 1, HK_KV_F16, false},
+    {8, 2, 32, 600, 0, 0, 1, HK_KV_F16, false},
+    {4, 1, 96, 150, 0, 0, 1, HK_KV_F16, false},
+    {4, 2, 16, 300, 33, 0, 1, HK_KV_F16, false},
+    {2, 1, 16, 1100, 64, 0, 1, HK_KV_F32, false},
+    {2, 2, 16, 1100, 700, 0, 1, HK_KV_F16, false},
+    {4, 2, 32, 200, 0, 30, 8, HK_KV_F16, false},
+    {2, 1, 16, 100, 0, 0, 1e4f, HK_KV_F32, false},
+    {2, 1, 16, 100, 0, 0, 1e30f, HK_KV_F32, false},
+    {71, 1, 8, 40, 0, 0, 1, HK_KV_F32, false},
+    {4, 2, 16, 300, 33, 0, 1, HK_KV_F16, true},
+    {8, 1, 64, 900, 0, 0, 2, HK_KV_F32, true},
 };
 
 static void attention_equals_softmax_in_double(void **state)
@@ -207,8 +221,9 @@ static void attention_equals_softmax_in_double(void **state)
         for (int32_t pos = 0; pos < c->n_pos; pos += c->n_pos > 100 ? 61 : 7)
             worst = fmax(worst, world_error(&w, pos));
         worst = fmax(worst, world_error(&w, c->n_pos - 1));
-        print_message("heads %d/%d d %d positions %d window %d cap %g: max error %.2g\n", c->heads,
-                      c->kv_heads, c->d, c->n_pos, c->window, (double)c->softcap, worst);
+        print_message("heads %d/%d d %d positions %d window %d cap %g%s: max error %.2g\n", c->heads,
+                      c->kv_heads, c->d, c->n_pos, c->window, (double)c->softcap,
+                      c->sinks ? " sinks" : "", worst);
         /* scores carry an error of about eps * |q|*|k|*d, which large ones turn into weight */
         assert_true(worst <= 4e-6 * fmax(1, (double)c->size) || c->size > 1000);
         assert_true(worst < 3);
@@ -220,7 +235,7 @@ static void any_chunk_and_thread_count_gives_the_same_bits(void **state)
 {
     (void)state;
     static const int32_t chunks[] = {1, 7, 32, 512}, threads[] = {1, 2, 3, 8};
-    static const struct attn_case c = {6, 2, 32, 600, 0, 0, 1, HK_KV_F16};
+    static const struct attn_case c = {6, 2, 32, 600, 0, 0, 1, HK_KV_F16, true};
     size_t bytes = (size_t)(c.n_pos * c.heads * c.d) * sizeof(float);
     float *first = NULL;
     struct attn_world w;
@@ -268,7 +283,7 @@ static void a_hole_behind_the_sink_is_not_seen(void **state)
 static void every_level_gives_the_same_bits(void **state)
 {
     (void)state;
-    static const struct attn_case c = {6, 3, 64, 200, 50, 20, 2, HK_KV_F16};
+    static const struct attn_case c = {6, 3, 64, 200, 50, 20, 2, HK_KV_F16, false};
     size_t bytes = (size_t)(c.n_pos * c.heads * c.d) * sizeof(float);
     struct attn_world w;
     world_make(&w, &c);

@@ -186,6 +186,14 @@ static void softcap_and_the_gates_follow_their_formulas(void **state)
     t.silu_mul_f32(y, a, b, 999);
     for (int i = 0; i < 999; i++)
         assert_true(y[i] == hk_silu(a[i]) * b[i]);
+    fill(b, 999, 12);
+    t.swiglu_clamp_f32(y, a, b, 999);
+    for (int i = 0; i < 999; i++) {
+        double g = fmin(a[i], 7), u = fmax(-7, fmin(b[i], 7));
+        double z = g / (1 + exp(-(double)1.702f * g)) * (u + 1);
+        expect_near(y[i], z, 16 * EPS * (fabs(z) + 1), "swiglu");
+    }
+    fill(b, 999, 3);
     t.gelu_mul_f32(y, a, b, 999);
     for (int i = 0; i < 999; i++)
         assert_true(y[i] == hk_gelu_tanh(a[i]) * b[i]);

@@ -5,7 +5,8 @@ import numpy as np
 
 ALIGN = 32
 U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
-TENSOR_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8}
+TENSOR_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "mxfp4": 39}
+FP4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], dtype="<f4")  # magnitudes of e2m1
 
 
 def _text(s):
@@ -58,9 +59,22 @@ def to_q8_0(x):
     return out
 
 
+def to_mxfp4(x):
+    """Blocks of 32 of the OCP microscaling format: a power of two (e8m0) whose exponent is that of max|x| less
+    that of 6, and the nearest e2m1 numbers; element i is the low half of byte i, i + 16 the high half."""
+    blocks = x.reshape(-1, 32).astype(np.float64)
+    top = np.abs(blocks).max(axis=1)
+    e = np.clip(np.floor(np.log2(np.where(top > 0, top, 2.0 ** -120))) - 2, -126, 127)
+    v = blocks / np.exp2(e)[:, None]
+    code = np.abs(np.abs(v)[..., None] - FP4).argmin(axis=-1).astype("u1") | np.where(v < 0, 8, 0).astype("u1")
+    out = np.zeros(len(blocks), dtype=[("e", "u1"), ("q", "u1", 16)])
+    out["e"], out["q"] = (e + 127).astype("u1"), code[:, :16] | code[:, 16:] << 4
+    return out
+
+
 def n_bytes(kind, shape):
     n = int(np.prod(shape))
-    return {"f32": 4 * n, "f16": 2 * n, "bf16": 2 * n, "q8_0": n // 32 * 34}[kind]
+    return {"f32": 4 * n, "f16": 2 * n, "bf16": 2 * n, "q8_0": n // 32 * 34, "mxfp4": n // 32 * 17}[kind]
 
 
 def to_bytes(kind, x):
@@ -69,14 +83,17 @@ def to_bytes(kind, x):
         return x.tobytes()
     if kind == "f16":
         return x.astype("<f2").tobytes()
-    return (to_bf16(x) if kind == "bf16" else to_q8_0(x)).tobytes()
+    return {"bf16": to_bf16, "q8_0": to_q8_0, "mxfp4": to_mxfp4}[kind](x).tobytes()
 
 
-def choose(outtype, shape):
-    """The type of one tensor: vectors stay f32, rows that are no whole number of blocks f16."""
-    if len(shape) == 1:
+def choose(name, outtype, shape):
+    """The type of one tensor: vectors, routers and experts' biases stay f32, rows that are no whole number of
+    blocks f16; mxfp4 is for experts and q8_0 for the rest."""
+    if len(shape) == 1 or name.endswith((".bias", "ffn_gate_inp.weight")):
         return "f32"
-    if outtype == "q8_0" and shape[-1] % 32:
+    if outtype == "mxfp4" and "_exps." not in name:
+        outtype = "q8_0"
+    if outtype in ("q8_0", "mxfp4") and shape[-1] % 32:
         return "f16"
     return outtype
 
@@ -91,7 +108,7 @@ def write(path, meta, tensors, outtype):
             value, kind = value if isinstance(value, tuple) else (value, None)
             f.write(_text(key) + encode(value, kind))
         for name, shape, _ in tensors:
-            kind = choose(outtype, shape)
+            kind = choose(name, outtype, shape)
             kinds.append(kind)
             f.write(_text(name) + struct.pack("<I", len(shape)))
             f.write(struct.pack(f"<{len(shape)}Q", *reversed(shape)))

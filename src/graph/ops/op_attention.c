@@ -8,7 +8,10 @@
  *                 attention_fold joins them
  *
  * Both fold the same states in the same order, so the bits are the same. Neither needs memory that
- * grows with the context. */
+ * grows with the context.
+ *
+ * A sink is a score that takes part in a head's softmax and has no value: the state {o = 0, m = sink,
+ * l = 1}, folded behind the chains. */
 #include "graph/ht_plan.h"
 #include "graph/ht_ops.h"
 #include "base/hb_check.h"
@@ -34,6 +37,7 @@ struct attn_plan {
 
 struct attn_scratch {
     float *q, *s, *alpha;
+    float *sink; /* a sink's state */
     struct attn_state chain, total;
     uint8_t *lo, *hi;
 };
@@ -47,7 +51,8 @@ struct attn_tile {
 static size_t attn_scratch_floats(const struct ht_attention *p, int32_t rows)
 {
     size_t r = (size_t)rows;
-    return r * (size_t)p->d_k + r * HK_KV_STRETCH + r + 2 * r * ((size_t)p->d_v + 1 + 16);
+    return r * (size_t)p->d_k + r * HK_KV_STRETCH + r + 2 * r * ((size_t)p->d_v + 1 + 16) +
+           (size_t)p->d_v + 16;
 }
 
 static float *attn_cut(uint8_t **at, size_t floats)
@@ -65,6 +70,7 @@ static void attn_cut_scratch(const struct ht_attention *p, int32_t rows, void *s
     a->q = attn_cut(&at, r * (size_t)p->d_k);
     a->s = attn_cut(&at, r * HK_KV_STRETCH);
     a->alpha = attn_cut(&at, r);
+    a->sink = attn_cut(&at, (size_t)p->d_v + 16);
     a->chain.o = attn_cut(&at, r * (size_t)p->d_v);
     a->chain.m = attn_cut(&at, r);
     a->chain.l = attn_cut(&at, r * 16);
@@ -75,12 +81,22 @@ static void attn_cut_scratch(const struct ht_attention *p, int32_t rows, void *s
     a->hi = at + hb_round_up(r, 64);
 }
 
+static hearth_status attn_check_sinks(const struct ht_step *s, const struct ht_tensor *sinks,
+                                      hearth_error *err)
+{
+    const struct ht_attention *p = s->params;
+    if (sinks && (sinks->type != HK_F32 || sinks->rank != 1 || sinks->dim[0] != p->n_heads))
+        return ht_bad_shape(s, "wants one f32 sink for each head", err);
+    return HEARTH_OK;
+}
+
 static hearth_status attention_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
 {
     const struct ht_attention *p = s->params;
     const struct ht_tensor *q = s->in[0];
     if (p->n_kv_heads <= 0 || p->n_heads % p->n_kv_heads != 0)
         return ht_bad_shape(s, "query heads are no multiple of KV heads", err);
+    HB_TRY(attn_check_sinks(s, s->in[1], err));
     if (q->rank != 2 || q->type != HK_F32 || q->stride[1] != 1 ||
         q->dim[1] != (int64_t)p->n_heads * p->d_k)
         return ht_bad_shape(s, "q does not have n_heads * d_k columns", err);
@@ -92,7 +108,7 @@ static hearth_status attention_plan(struct ht_bind *b, struct ht_step *s, hearth
     a->tile_items = a->tile_items > ATTN_TILE_ITEMS ? ATTN_TILE_ITEMS : a->tile_items;
     a->rows = a->tile_items * a->group;
     a->part_floats = (size_t)p->d_v + 17;
-    ht_want_scratch(b, (attn_scratch_floats(p, a->rows) + 9 * 16) * sizeof(float) +
+    ht_want_scratch(b, (attn_scratch_floats(p, a->rows) + 10 * 16) * sizeof(float) +
                            2 * hb_round_up((size_t)a->rows, 64));
     const int64_t y[2] = {q->dim[0], (int64_t)p->n_heads * p->d_v};
     const int64_t parts[1] = {(int64_t)ATTN_SPLIT_ITEMS * p->n_heads * HK_KV_CHAINS *
@@ -249,6 +265,17 @@ static void attn_fold_row(const struct hk_table *k, float *o, float *m, float *l
     k->attn_merge(o, m, l, o_b, m_b, l_b, d_v);
 }
 
+/* zero: [d_v + 16] floats. */
+static void attn_fold_sink(const struct hk_table *k, const struct ht_tensor *sinks, size_t head,
+                           float *o, float *m, float *l, float *zero, size_t d_v)
+{
+    if (!sinks)
+        return;
+    memset(zero, 0, (d_v + 16) * sizeof *zero);
+    zero[d_v] = 1;
+    attn_fold_row(k, o, m, l, zero, ((const float *)(const void *)sinks->data)[head], zero + d_v, d_v);
+}
+
 /* y = o / (l folded); zeros for a row that saw nothing. */
 static void attn_finish_row(const float *o, const float *l, float *y, size_t d_v)
 {
@@ -292,6 +319,8 @@ static void attn_whole(const struct ht_step *s, const struct ht_run *run, struct
     for (size_t r = 0; r < rows; r++) {
         int32_t item = t->item + (int32_t)r / plan->group;
         size_t head = (size_t)t->head * (size_t)plan->group + r % (size_t)plan->group;
+        attn_fold_sink(run->kernels, s->in[1], head, a->total.o + r * d_v, &a->total.m[r],
+                       a->total.l + r * 16, a->sink, d_v);
         attn_finish_row(a->total.o + r * d_v, a->total.l + r * 16,
                         ht_row_f32(s->out[0], item) + head * d_v, d_v);
     }
@@ -356,7 +385,8 @@ static hearth_status fold_plan(struct ht_bind *b, struct ht_step *s, hearth_erro
     const struct ht_tensor *y = s->in[0];
     if (y->rank != 2 || y->dim[1] != (int64_t)p->n_heads * p->d_v)
         return ht_bad_shape(s, "wants the output of attention", err);
-    ht_want_scratch(b, ((size_t)p->d_v + 32) * sizeof(float));
+    HB_TRY(attn_check_sinks(s, s->in[2], err));
+    ht_want_scratch(b, (2 * (size_t)p->d_v + 48) * sizeof(float));
     return ht_out_view(b, s, 0, y, 0, 2, y->dim, y->stride, err);
 }
 
@@ -371,7 +401,7 @@ static hearth_status fold_run(const struct ht_step *s, const struct ht_run *run,
 {
     const struct ht_attention *p = s->params;
     size_t d_v = (size_t)p->d_v, part_floats = d_v + 17;
-    float *o = scratch, *l = o + d_v, m;
+    float *o = scratch, *l = o + d_v, *zero = l + 16, m;
     (void)err;
     for (int64_t u = begin; u < end; u++) {
         int64_t item = u / p->n_heads, head = u % p->n_heads;
@@ -380,6 +410,7 @@ static hearth_status fold_run(const struct ht_step *s, const struct ht_run *run,
             const float *part = attn_part(s, s->in[1], item, head, c, part_floats);
             attn_fold_row(run->kernels, o, &m, l, part, part[d_v + 16], part + d_v, d_v);
         }
+        attn_fold_sink(run->kernels, s->in[2], (size_t)head, o, &m, l, zero, d_v);
         attn_finish_row(o, l, ht_row_f32(s->in[0], item) + (size_t)head * d_v, d_v);
     }
     return HEARTH_OK;

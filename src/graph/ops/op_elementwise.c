@@ -32,6 +32,8 @@ static hk_binary_fn *binary_kernel(const struct hk_table *k, uint8_t kind)
         return k->silu_mul_f32;
     case HT_GELU_MUL:
         return k->gelu_mul_f32;
+    case HT_SWIGLU_CLAMP:
+        return k->swiglu_clamp_f32;
     }
     return NULL;
 }

@@ -31,20 +31,6 @@ struct matmul_plan {
     int64_t n; /* all outputs */
 };
 
-static hk_tile_fn *matmul_tile(const struct hk_table *k, uint8_t family)
-{
-    switch (family) {
-    case HK_FAMILY_B32:
-        return k->tile_b32;
-    case HK_FAMILY_K32:
-        return k->tile_k32;
-    case HK_FAMILY_K16:
-        return k->tile_k16;
-    default:
-        return k->tile_float;
-    }
-}
-
 static hearth_status matmul_plan_weight(struct ht_bind *b, struct ht_step *s, int i,
                                         hearth_error *err)
 {
@@ -60,13 +46,14 @@ static hearth_status matmul_plan_weight(struct ht_bind *b, struct ht_step *s, in
         return ht_bad_shape(s, "the bias wants one f32 per output", err);
     pw->info = info;
     pw->quant = &ht_bind_kernels(b)->quant[w->type];
-    pw->tile = matmul_tile(ht_bind_kernels(b), info->family);
+    pw->tile = hk_table_tile(ht_bind_kernels(b), info->family);
     pw->data = w->data;
     pw->bias = bias ? (const float *)(const void *)bias->data : NULL;
     pw->n = w->dim[0];
     pw->first = p->n;
     p->n += pw->n;
     p->n_w++;
+    s->weight_type = s->in[1]->type;
     s->weight_bytes += (uint64_t)pw->n * pw->row_bytes;
     s->macs_per_row += (uint64_t)pw->n * (uint64_t)w->dim[1];
     ht_want_scratch(b, hk_tile_layout(info, (size_t)w->dim[1]).bytes);
