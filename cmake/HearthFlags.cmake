@@ -14,7 +14,8 @@ target_compile_definitions(hearth_flags INTERFACE
   HEARTH_WITH_JSON=$<BOOL:${HEARTH_JSON}>
   HEARTH_WITH_MMAP=$<BOOL:${HEARTH_MMAP}>
   HEARTH_WITH_ARENA=$<BOOL:${HEARTH_ARENA}>
-  HEARTH_WITH_KV_CACHE=$<BOOL:${HEARTH_KV_CACHE}>)
+  HEARTH_WITH_KV_CACHE=$<BOOL:${HEARTH_KV_CACHE}>
+  HEARTH_WITH_THREAD_POOL=$<BOOL:${HEARTH_THREAD_POOL}>)
 if(HEARTH_SANITIZE)
   target_compile_options(hearth_flags INTERFACE
     -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -19,6 +19,10 @@ set(HEARTH_SOURCES
   src/graph/pool.c
   ${HEARTH_GRAPH_OPS})
 
+if(HEARTH_OS STREQUAL "posix")
+  list(APPEND HEARTH_SOURCES src/base/os/os_limits.c)
+endif()
+
 if(HEARTH_UTF8PROC)
   set(HEARTH_NORMALIZE_SOURCE src/tokenizer/hv_normalize_utf8proc.c)
 else()

@@ -339,21 +339,74 @@ typedef struct hearth_pool hearth_pool;
 
 typedef struct hearth_pool_config {
     uint32_t struct_size;
-    int32_t n_threads;          /* including the caller; 0: what affinity and cgroup quota allow */
-    const uint64_t *cpu_mask;   /* CPUs the workers are bound to, or NULL */
+    int32_t n_threads;          /* including the caller; 0: one for each fast core that affinity and
+                                 * cpuset allow, at most the cgroup quota rounded up */
+    const uint64_t *cpu_mask;   /* CPUs the workers are bound to, or NULL; copied */
     size_t cpu_mask_words;
-    uint32_t spin_us;           /* how long an idle worker spins before it sleeps; 0: default 50 */
+    uint32_t spin_us;           /* how long an idle worker spins before it sleeps; 0: 50, or not at
+                                 * all with more threads than CPUs */
     /* A parallel-for from outside (RTOS): must call fn(ctx, i) once for each i < n, concurrently,
      * and return when all are done. Then no thread is started here. */
     void (*parallel)(void *user, int32_t n, void (*fn)(void *ctx, int32_t i), void *ctx);
     void *parallel_user;
     hearth_allocator allocator;
+    uint32_t flags;             /* HEARTH_POOL_* */
 } hearth_pool_config;
 
+#define HEARTH_POOL_STRICT      1u /* one CPU of the mask per worker, in ascending order, not all of it */
+#define HEARTH_POOL_BIND_CALLER 2u /* bind the thread that opens the pool too, as worker 0; it stays so */
+#define HEARTH_POOL_OFF         4u /* no thread and no hook: jobs run on their caller */
+
+/* A mask with CPUs that are not allowed here is not an error: the rest of it is used, or nothing is
+ * bound; hearth_pool_get_info tells.
+ *
+ * HEARTH_E_RANGE   n_threads below 0 or above 256
+ * HEARTH_E_IO      the system refused a thread
+ * HEARTH_E_MEMORY  the allocator refused */
 HEARTH_API hearth_status hearth_pool_open(const hearth_pool_config *config, hearth_pool **pool,
                                           hearth_error *err);
 HEARTH_API int32_t hearth_pool_threads(const hearth_pool *pool);
-HEARTH_API void hearth_pool_close(hearth_pool *pool); /* no session of it may be alive */
+/* No session of it may be alive. Paused or not; returns when the threads have ended. */
+HEARTH_API void hearth_pool_close(hearth_pool *pool);
+
+/* Send the workers to sleep until resume, after the step in progress; steps meanwhile run on their
+ * caller's thread and give the same bits. Waits for that step; does nothing when paused already. */
+HEARTH_API void hearth_pool_pause(hearth_pool *pool);
+HEARTH_API void hearth_pool_resume(hearth_pool *pool);
+
+/* Counters since open. Set struct_size before; may be read while workers run. */
+typedef struct hearth_pool_stats {
+    uint32_t struct_size;
+    uint64_t jobs;       /* runs that had the pool */
+    uint64_t jobs_alone; /* runs on their caller: one thread, paused, or another job had the pool */
+    uint64_t phases;     /* parallel steps of those jobs */
+    uint64_t tasks;      /* units of work */
+    uint64_t takes;      /* batches of units that a worker took from its own share */
+    uint64_t steals;     /* and from another's */
+    uint64_t parks;      /* times a worker spun in vain and slept */
+    uint64_t wakes;      /* calls of the system that woke some */
+} hearth_pool_stats;
+HEARTH_API void hearth_pool_get_stats(const hearth_pool *pool, hearth_pool_stats *stats);
+
+typedef enum hearth_affinity {
+    HEARTH_AFFINITY_NONE = 0,    /* none was asked for */
+    HEARTH_AFFINITY_BOUND = 1,   /* as asked */
+    HEARTH_AFFINITY_REDUCED = 2, /* to those CPUs of the mask that are allowed here */
+    HEARTH_AFFINITY_REFUSED = 3  /* no CPU of the mask is allowed, or the system refused: not bound */
+} hearth_affinity;
+
+typedef struct hearth_pool_info {
+    uint32_t struct_size;
+    int32_t n_threads;
+    int32_t n_cpus;       /* that affinity and cpuset allowed when the pool was opened */
+    int32_t n_cores;      /* of those, without a second one of the same core */
+    int32_t n_fast_cores; /* of those, of the fast kinds */
+    int32_t quota_milli;  /* cgroup quota in thousandths of a CPU; 0: none */
+    hearth_affinity affinity;
+    int32_t n_bound;      /* threads that are bound */
+    int32_t paused;
+} hearth_pool_info;
+HEARTH_API void hearth_pool_get_info(const hearth_pool *pool, hearth_pool_info *info);
 
 /* ---- sessions ------------------------------------------------------------------------------ */
 

@@ -98,6 +98,9 @@ struct hc_common {
     int32_t threads; /* 0: what affinity and quota allow */
     const char *level;
     struct hc_cpus cpus;
+    bool cpu_strict;
+    bool no_thread_pool;
+    bool no_arena;
     uint64_t memory_limit; /* 0: none */
     bool json;
     bool no_mmap;

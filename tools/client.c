@@ -150,6 +150,31 @@ static int client_refuse_level(const char *level)
     return hc_fail(HC_USAGE, "--level", "%s; this machine runs %s", level, known);
 }
 
+static hearth_status client_pool_open(const struct hc_common *common, hearth_pool **pool,
+                                      hearth_error *err)
+{
+    hearth_pool_config config = {.struct_size = sizeof config, .n_threads = common->threads};
+    hearth_pool_info info = {.struct_size = sizeof info};
+    config.flags = (common->cpu_strict ? HEARTH_POOL_STRICT : 0) |
+                   (common->no_thread_pool ? HEARTH_POOL_OFF : 0);
+    if (common->cpus.given) {
+        config.cpu_mask = common->cpus.word;
+        config.cpu_mask_words = HC_CPU_WORDS;
+        config.flags |= HEARTH_POOL_BIND_CALLER; /* the main thread computes too */
+    }
+    hearth_status status = hearth_pool_open(&config, pool, err);
+    if (status != HEARTH_OK)
+        return status;
+    hearth_pool_get_info(*pool, &info);
+    if (info.affinity == HEARTH_AFFINITY_REDUCED)
+        fprintf(stderr, "hearth: --cpu-mask: some of its CPUs are not allowed here; the others are "
+                        "used\n");
+    if (info.affinity == HEARTH_AFFINITY_REFUSED)
+        fprintf(stderr, "hearth: --cpu-mask: none of its CPUs is allowed here; threads are not "
+                        "bound\n");
+    return HEARTH_OK;
+}
+
 static int client_session_open(const struct hc_common *common, const struct hc_model *m,
                                hearth_model_kind kind, hearth_session_config *config,
                                struct hc_session *s)
@@ -165,16 +190,12 @@ static int client_session_open(const struct hc_common *common, const struct hc_m
     if (common->level && !client_level_known(common->level))
         return client_refuse_level(common->level);
     hearth_error err = {0};
-    hearth_pool_config pool = {.struct_size = sizeof pool, .n_threads = common->threads};
-    if (common->cpus.given) {
-        pool.cpu_mask = common->cpus.word;
-        pool.cpu_mask_words = HC_CPU_WORDS;
-    }
-    hearth_status status = hearth_pool_open(&pool, &s->pool, &err);
+    hearth_status status = client_pool_open(common, &s->pool, &err);
     if (status != HEARTH_OK)
         return hc_fail_status(status == HEARTH_E_IO ? HC_FAILED : HC_USAGE, "threads", status,
                               &err);
     config->struct_size = sizeof *config;
+    config->flags |= common->no_arena ? HEARTH_SESSION_NO_ARENA : 0;
     config->pool = s->pool;
     config->level = common->level;
     if (common->memory_limit) {

@@ -11,7 +11,8 @@
  * phase with an unfinished unit cannot end. A late worker's exchange fails because the serial
  * moved on. Words live in a ring of a few phases inside the pool, which outlives all workers.
  *
- * Waiting spins for a bounded time and then sleeps on a futex. */
+ * Waiting spins for a bounded time and then sleeps on a futex; with more threads than CPUs it sleeps
+ * at once. tests/graph/model_pool.c walks every interleaving of small cases. */
 #ifndef HT_POOL_H
 #define HT_POOL_H
 
@@ -29,19 +30,19 @@ struct ht_job {
     void (*work)(struct ht_job *job, int32_t worker, int64_t begin, int64_t end);
 };
 
-struct ht_pool_stats {
-    uint64_t phases, takes, steals, sleeps;
-};
-
 hearth_status ht_pool_create(const hearth_pool_config *config, struct ht_pool **pool,
                              hearth_error *err);
 void ht_pool_destroy(struct ht_pool *pool);
 int32_t ht_pool_workers(const struct ht_pool *pool); /* including the caller of ht_pool_run */
 
 /* Run a job on all workers and the calling thread, which is worker 0. When another thread's job
- * holds the pool, the caller runs its job alone. */
+ * holds the pool, or it is paused, the caller runs its job alone. */
 void ht_pool_run(struct ht_pool *pool, struct ht_job *job);
 
-void ht_pool_get_stats(const struct ht_pool *pool, struct ht_pool_stats *stats);
+/* As hearth_pool_pause and the rest of that family in hearth.h. */
+void ht_pool_pause(struct ht_pool *pool);
+void ht_pool_resume(struct ht_pool *pool);
+void ht_pool_get_stats(const struct ht_pool *pool, hearth_pool_stats *stats);
+void ht_pool_get_info(const struct ht_pool *pool, hearth_pool_info *info);
 
 #endif

@@ -27,3 +27,23 @@ void hearth_pool_close(hearth_pool *pool)
 {
     ht_pool_destroy((struct ht_pool *)pool);
 }
+
+void hearth_pool_pause(hearth_pool *pool)
+{
+    ht_pool_pause((struct ht_pool *)pool);
+}
+
+void hearth_pool_resume(hearth_pool *pool)
+{
+    ht_pool_resume((struct ht_pool *)pool);
+}
+
+void hearth_pool_get_stats(const hearth_pool *pool, hearth_pool_stats *stats)
+{
+    ht_pool_get_stats((const struct ht_pool *)pool, stats);
+}
+
+void hearth_pool_get_info(const hearth_pool *pool, hearth_pool_info *info)
+{
+    ht_pool_get_info((const struct ht_pool *)pool, info);
+}

@@ -47,9 +47,13 @@ const struct hb_alloc *hb_os_heap(void);
 /* A large zeroed block, 64-byte aligned, on huge pages where the system gives them. */
 void *hb_os_block_alloc(size_t size);
 void hb_os_block_free(void *ptr, size_t size);
+/* Give a block's pages back and keep its addresses; they read as zero then. False: not possible. */
+bool hb_os_block_forget(void *ptr, size_t size);
 
-/* Bytes this process may use: the cgroup's limit or the machine's memory; 0 where unknown. */
+/* Bytes this process may use: the cgroup's limit or the machine's memory; 0 where unknown. The
+ * second looks below a directory that is laid out like a machine, for tests. */
 uint64_t hb_os_memory_limit(void);
+uint64_t hb_os_memory_limit_at(const char *root);
 
 /* ---- time ---- */
 
@@ -81,11 +85,24 @@ HB_INLINE void hb_os_pause(void)
 #endif
 }
 
-/* CPUs this process may use: affinity mask and cgroup quota (rounded up), at least 1. */
-int hb_os_cpu_count(void);
+#define HB_CPU_WORDS 16 /* CPU masks of 1024 bits */
 
-/* Bind the calling thread to the CPUs of a mask; false where the system refuses. */
-bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words);
+/* The CPUs that the calling thread may run on; false where the system does not tell. */
+bool hb_os_cpus_allowed(uint64_t mask[HB_CPU_WORDS]);
+
+/* Bind a thread, or the calling one for NULL, to the CPUs of a mask; false where the system refuses. */
+bool hb_os_thread_bind(struct hb_os_thread *t, const uint64_t *mask, size_t n_words);
+
+struct hb_cpus {
+    int n_cpus;      /* that affinity and cpuset allow */
+    int n_cores;     /* of which share no core (SMT) */
+    int n_fast;      /* of which are of the fast kinds (P cores) */
+    int quota_milli; /* cgroup quota in thousandths of a CPU, 0: none */
+    int n_default;   /* threads that compute best: n_fast, at most the quota rounded up; at least 1 */
+};
+
+/* `root` is "" for this machine, or a directory laid out like one, for tests. */
+void hb_os_cpus(const char *root, struct hb_cpus *out);
 
 /* ---- CPU ---- */
 

@@ -49,6 +49,12 @@ void hb_os_block_free(void *ptr, size_t size)
     (void)ptr, (void)size;
 }
 
+bool hb_os_block_forget(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return false;
+}
+
 uint64_t hb_os_now_ns(void)
 {
     return 0;
@@ -84,15 +90,28 @@ void hb_os_wake(_Atomic uint32_t *word, int n)
     (void)word, (void)n;
 }
 
-int hb_os_cpu_count(void)
+bool hb_os_cpus_allowed(uint64_t mask[HB_CPU_WORDS])
 {
-    return 1;
+    (void)mask;
+    return false;
 }
 
-bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words)
+void hb_os_cpus(const char *root, struct hb_cpus *out)
 {
-    (void)mask, (void)n_words;
+    (void)root;
+    *out = (struct hb_cpus){1, 1, 1, 0, 1};
+}
+
+bool hb_os_thread_bind(struct hb_os_thread *t, const uint64_t *mask, size_t n_words)
+{
+    (void)t, (void)mask, (void)n_words;
     return false;
+}
+
+uint64_t hb_os_memory_limit_at(const char *root)
+{
+    (void)root;
+    return 0;
 }
 
 uint64_t hb_os_memory_limit(void)

@@ -1,4 +1,4 @@
-/* POSIX back end, with Linux additions (futex, affinity, cgroup quota) where they exist. */
+/* POSIX back end, with Linux additions (futex, affinity) where they exist. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -239,6 +239,11 @@ void hb_os_block_free(void *ptr, size_t size)
         munmap(ptr, posix_block_bytes(size ? size : 1));
 }
 
+bool hb_os_block_forget(void *ptr, size_t size)
+{
+    return madvise(ptr, posix_block_bytes(size ? size : 1), MADV_DONTNEED) == 0;
+}
+
 /* ---- time ---- */
 
 uint64_t hb_os_now_ns(void)
@@ -329,93 +334,18 @@ void hb_os_wake(_Atomic uint32_t *word, int n)
 }
 #endif
 
-#if defined(__linux__)
-/* CPUs of the cgroup v2 or v1 quota, rounded up; 0 = no quota found. */
-static int posix_cgroup_cpus(void)
-{
-    char text[64];
-    int fd = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t n = read(fd, text, sizeof text - 1);
-        close(fd);
-        if (n <= 0 || text[0] == 'm')
-            return 0;
-        text[n] = 0;
-        char *end;
-        long long quota = strtoll(text, &end, 10), period = strtoll(end, NULL, 10);
-        return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
-    }
-    long long v[2] = {0, 0};
-    static const char *const names[2] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
-                                         "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
-    for (int i = 0; i < 2; i++) {
-        fd = open(names[i], O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return 0;
-        ssize_t n = read(fd, text, sizeof text - 1);
-        close(fd);
-        if (n <= 0)
-            return 0;
-        text[n] = 0;
-        v[i] = strtoll(text, NULL, 10);
-    }
-    return v[0] > 0 && v[1] > 0 ? (int)((v[0] + v[1] - 1) / v[1]) : 0;
-}
-#endif
-
-int hb_os_cpu_count(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-#if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        n = CPU_COUNT(&set);
-    int quota = posix_cgroup_cpus();
-    if (quota > 0 && quota < n)
-        n = quota;
-#endif
-    return n < 1 ? 1 : (int)n;
-}
-
-bool hb_os_thread_set_affinity(const uint64_t *mask, size_t n_words)
+bool hb_os_thread_bind(struct hb_os_thread *t, const uint64_t *mask, size_t n_words)
 {
 #if defined(__linux__)
     cpu_set_t set;
+    pthread_t handle = t ? ((struct posix_thread *)(void *)t->opaque)->handle : pthread_self();
     CPU_ZERO(&set);
     for (size_t i = 0; i < n_words * 64 && i < CPU_SETSIZE; i++)
         if (mask[i / 64] >> (i % 64) & 1)
             CPU_SET(i, &set);
-    return pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
+    return pthread_setaffinity_np(handle, sizeof set, &set) == 0;
 #else
-    (void)mask;
-    (void)n_words;
+    (void)t, (void)mask, (void)n_words;
     return false;
 #endif
-}
-
-/* A number from a file of a cgroup; UINT64_MAX where there is none ("max" has no digits). */
-static uint64_t posix_cgroup_bytes(const char *path)
-{
-    char text[32];
-    uint64_t v = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0 || text[0] < '0' || text[0] > '9')
-        return UINT64_MAX;
-    for (ssize_t i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++)
-        v = v * 10 + (uint64_t)(text[i] - '0');
-    return v;
-}
-
-uint64_t hb_os_memory_limit(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    uint64_t limit = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
-    uint64_t v2 = posix_cgroup_bytes("/sys/fs/cgroup/memory.max");
-    uint64_t v1 = posix_cgroup_bytes("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-    limit = v2 < limit ? v2 : limit;
-    limit = v1 < limit ? v1 : limit;
-    return limit == UINT64_MAX ? 0 : limit;
 }
