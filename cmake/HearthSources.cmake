@@ -94,6 +94,9 @@ list(APPEND HEARTH_SOURCES
   src/runtime/pools.c
   src/runtime/infer.c
   src/runtime/sampler.c
+  src/runtime/sampler_config.c
+  src/runtime/sampler_history.c
+  src/runtime/sampler_chain.c
   src/runtime/generation.c
   src/runtime/generation_text.c)
 

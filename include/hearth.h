@@ -681,10 +681,18 @@ HEARTH_API hearth_status hearth_encoder_embed(hearth_encoder *encoder, const cha
 
 /* ---- sampling ------------------------------------------------------------------------------ */
 
-/* Order: logit bias, penalties (repeat, then presence and frequency), then, if temperature > 0:
- * top-k, top-p, min-p, temperature, one draw. temperature <= 0 takes the largest logit (lowest id
- * among equals) and touches neither softmax nor random numbers.
- * Probabilities for top-p and min-p are those of the logits before temperature.
+/* How a token is chosen: logit bias first; then the stages of `order`, which by default is
+ *
+ *     penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature
+ *
+ * and one draw from what is left. A stage that is not named is left out; penalties and dry, where named,
+ * come before all others. temperature <= 0 takes the largest logit behind bias, penalties and dry (lowest
+ * id among equals) and touches neither softmax nor random numbers. mirostat 2 takes the place of all
+ * stages behind penalties and dry but the temperature.
+ *
+ * Probabilities are those of the candidates that the stages before left, at the temperature there, so
+ * with the default order they are those of the logits before temperature. Each stage leaves min_keep
+ * candidates at least.
  * Random numbers: Philox4x32-10 (Salmon et al., SC 2011), key = seed, counter = (draw, stream); a seed gives the
  * same text on every machine and for any number of threads. */
 typedef struct hearth_logit_bias {
@@ -707,6 +715,24 @@ typedef struct hearth_sampler_config {
     const hearth_logit_bias *bias; /* copied */
     size_t n_bias;
     hearth_allocator allocator;
+    float typical_p;         /* (0, 1]; 0 means 1, off */
+    float top_n_sigma;       /* 0: off */
+    float xtc_probability;   /* [0, 1]; 0: off */
+    float xtc_threshold;     /* (0, 1], off above 0.5; 0 means 0.1 */
+    float dry_multiplier;    /* 0: off */
+    float dry_base;          /* >= 1; 0 means 1.75 */
+    int32_t dry_allowed_length; /* longest repetition without penalty is one less; 0 means 2 */
+    int32_t dry_last_n;      /* tokens it looks back; 0 means 1024, -1 the model's context */
+    const char *const *dry_breakers; /* a token whose text holds one of them ends a repetition; not
+                                      * kept. None: line end : " and *; one empty string: no breaker */
+    size_t n_dry_breakers;   /* at most 64 */
+    int32_t mirostat;        /* 0: off; 2 */
+    float mirostat_tau;      /* surprise aimed at, in bits; 0 means 5 */
+    float mirostat_eta;      /* (0, 1], how fast it gets there; 0 means 0.1 */
+    float dynatemp_range;    /* temperature +- range, by the entropy; 0: off */
+    float dynatemp_exponent; /* 0 means 1 */
+    int32_t min_keep;        /* 0 means 1 */
+    const char *order;       /* names of stages, separated by semicolons; NULL: the default; not kept */
 } hearth_sampler_config;
 
 typedef struct hearth_sampler hearth_sampler;

@@ -231,6 +231,103 @@ static void parameters_out_of_range_are_refused(void **state)
     }
 }
 
+static hearth_status open_status(hearth_sampler_config c, hearth_error *err)
+{
+    hearth_sampler *s;
+    c.struct_size = sizeof c;
+    hearth_status status = hearth_sampler_open(model, &c, &s, err);
+    if (status == HEARTH_OK)
+        hearth_sampler_close(s);
+    return status;
+}
+
+/* Every number at its limits and one step past them; the sentence names it. */
+static void each_bound_holds_at_the_limit_and_past_it(void **state)
+{
+    (void)state;
+#define BOUND(field, min, max) {#field, offsetof(hearth_sampler_config, field), min, max}
+    static const struct {
+        const char *name;
+        size_t off;
+        float min, max;
+    } real[] = {
+        BOUND(temperature, -1e6f, 1e6f), BOUND(top_p, 1e-9f, 1), BOUND(min_p, 0, 1),
+        BOUND(repeat_penalty, 1e-3f, 1e3f), BOUND(presence_penalty, -1e3f, 1e3f),
+        BOUND(frequency_penalty, -1e3f, 1e3f), BOUND(typical_p, 1e-9f, 1), BOUND(top_n_sigma, 0, 1e3f),
+        BOUND(xtc_probability, 0, 1), BOUND(xtc_threshold, 1e-9f, 1), BOUND(dry_multiplier, 0, 1e3f),
+        BOUND(dry_base, 1, 1e3f), BOUND(mirostat_tau, 1e-3f, 1e3f), BOUND(mirostat_eta, 1e-6f, 1),
+        BOUND(dynatemp_range, 0, 1e3f), BOUND(dynatemp_exponent, 1e-3f, 1e3f),
+    };
+    static const struct {
+        const char *name;
+        size_t off;
+        int32_t min, max;
+    } whole[] = {
+        BOUND(top_k, 0, INT32_MAX), BOUND(penalty_window, 1, 1 << 20),
+        BOUND(dry_allowed_length, 1, 1 << 20), BOUND(dry_last_n, -1, 1 << 20),
+        BOUND(min_keep, 1, INT32_MAX),
+    };
+#undef BOUND
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++) {
+        const float value[] = {real[i].min, real[i].max, nextafterf(real[i].min, -INFINITY),
+                               nextafterf(real[i].max, INFINITY), NAN, INFINITY, -INFINITY, 1e38f};
+        for (size_t k = 0; k < sizeof value / sizeof *value; k++) {
+            hearth_sampler_config c = {.dry_multiplier = 1};
+            hearth_error err = {0};
+            memcpy((char *)&c + real[i].off, &value[k], sizeof value[k]);
+            hearth_status status = open_status(c, &err);
+            if (status != (k < 2 ? HEARTH_OK : HEARTH_E_RANGE))
+                fail_msg("%s %g: %s", real[i].name, (double)value[k], hearth_status_text(status));
+            if (k >= 2 && !strstr(err.text, real[i].name))
+                fail_msg("%s: \"%s\"", real[i].name, err.text);
+        }
+    }
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        const int64_t value[] = {whole[i].min, whole[i].max, (int64_t)whole[i].min - 1,
+                                 (int64_t)whole[i].max + 1, INT32_MIN};
+        for (size_t k = 0; k < sizeof value / sizeof *value; k++) {
+            hearth_sampler_config c = {.dry_multiplier = 1};
+            hearth_error err = {0};
+            int32_t v = (int32_t)value[k];
+            if (v != value[k] || v == 0)
+                continue; /* 0 means the default */
+            memcpy((char *)&c + whole[i].off, &v, sizeof v);
+            hearth_status status = open_status(c, &err);
+            if (status != (k < 2 ? HEARTH_OK : HEARTH_E_RANGE))
+                fail_msg("%s %d: %s", whole[i].name, v, hearth_status_text(status));
+            if (k >= 2 && !strstr(err.text, whole[i].name))
+                fail_msg("%s: \"%s\"", whole[i].name, err.text);
+        }
+    }
+}
+
+static void orders_and_the_like_are_refused_with_a_sentence(void **state)
+{
+    (void)state;
+    static const char *many[65];
+    static const struct {
+        hearth_sampler_config c;
+        const char *text;
+    } bad[] = {
+        {{.order = "top_k;beam"}, "sampler: order: stage \"beam\"; known: penalties dry top_n_sigma top_k "
+                                  "typ_p top_p min_p xtc temperature"},
+        {{.order = "top_k;;min_p"}, "sampler: order: stage \"\"; known:"},
+        {{.order = "top_k;min_p;top_k"}, "sampler: order names top_k twice"},
+        {{.order = "top_k;dry"}, "sampler: order has dry behind top_k; penalties and dry come first"},
+        {{.mirostat = 1}, "sampler: mirostat 1; 0 (off) and 2 are accepted"},
+        {{.dry_breakers = many, .n_dry_breakers = 65}, "sampler: 65 dry_breakers; at most 64 are accepted"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        hearth_error err = {0};
+        assert_int_equal(open_status(bad[i].c, &err), HEARTH_E_RANGE);
+        assert_memory_equal(err.text, bad[i].text, strlen(bad[i].text));
+    }
+    static const char *const good[] = {"", "temperature", "dry;penalties;xtc;",
+                                       "penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(open_status((hearth_sampler_config){.order = good[i]}, NULL), HEARTH_OK);
+}
+
 static void extreme_parameters_choose_valid_tokens(void **state)
 {
     (void)state;
@@ -238,6 +335,11 @@ static void extreme_parameters_choose_valid_tokens(void **state)
         {.temperature = 1e-38f}, {.temperature = 1e6f},           {.temperature = 1, .top_k = VOCAB},
         {.temperature = 1, .top_k = INT32_MAX}, {.temperature = 1, .top_p = 1e-9f},
         {.temperature = 1, .min_p = 1},         {.temperature = -1},
+        {.temperature = 1e-38f, .typical_p = 0.5f, .xtc_probability = 1, .xtc_threshold = 1e-9f},
+        {.temperature = 1, .order = "temperature;typ_p;top_p;xtc", .typical_p = 1e-9f, .top_p = 1e-9f},
+        {.temperature = 1, .mirostat = 2, .mirostat_tau = 1e-3f, .mirostat_eta = 1},
+        {.temperature = 1, .dynatemp_range = 1e3f, .dynatemp_exponent = 1e3f, .top_n_sigma = 1e-9f},
+        {.temperature = 1, .min_keep = INT32_MAX, .top_k = 1, .top_p = 0.1f, .min_p = 1},
     };
     uint64_t seed = 5;
     for (size_t i = 0; i < sizeof extreme / sizeof *extreme; i++) {
@@ -353,6 +455,8 @@ int main(void)
         cmocka_unit_test(presence_and_frequency_are_subtracted),
         cmocka_unit_test(bad_logits_are_numeric_errors),
         cmocka_unit_test(parameters_out_of_range_are_refused),
+        cmocka_unit_test(each_bound_holds_at_the_limit_and_past_it),
+        cmocka_unit_test(orders_and_the_like_are_refused_with_a_sentence),
         cmocka_unit_test(extreme_parameters_choose_valid_tokens),
         cmocka_unit_test(a_constraint_is_asked_for_the_pick_and_masks_only_if_it_must),
         cmocka_unit_test(philox_gives_the_published_numbers),
