@@ -52,6 +52,21 @@ list(APPEND HEARTH_SOURCES
   src/tokenizer/hv_pipe_split.c
   src/tokenizer/hv_pipe.c
   src/tokenizer/hv_vocab_txt.c)
+list(APPEND HEARTH_SOURCES src/tokenizer/hv_chat.c src/tokenizer/hv_chatformats.c)
+if(HEARTH_JINJA)
+  list(APPEND HEARTH_SOURCES
+    src/tokenizer/hv_jinja_lex.c
+    src/tokenizer/hv_jinja_expr.c
+    src/tokenizer/hv_jinja_parse.c
+    src/tokenizer/hv_jinja_value.c
+    src/tokenizer/hv_jinja_text.c
+    src/tokenizer/hv_jinja_methods.c
+    src/tokenizer/hv_jinja_filters.c
+    src/tokenizer/hv_jinja_eval.c
+    src/tokenizer/hv_jinja_exec.c)
+else()
+  list(APPEND HEARTH_SOURCES src/tokenizer/hv_jinja_none.c)
+endif()
 if(HEARTH_JSON)
   list(APPEND HEARTH_SOURCES
     src/tokenizer/hv_json.c
@@ -83,13 +98,13 @@ list(APPEND HEARTH_SOURCES
   src/runtime/file.c
   src/runtime/model.c
   src/runtime/text.c
+  src/runtime/chat.c
   src/runtime/tokenizer.c
   src/runtime/encoder.c
   src/runtime/kv.c
   src/runtime/kv_evict.c
   src/runtime/prefix.c
   src/runtime/seq.c
-  src/runtime/batch.c
   src/runtime/session.c
   src/runtime/step.c
   src/runtime/pools.c

@@ -269,6 +269,7 @@ typedef struct hearth_tensor {
 
 #define HEARTH_TOKENIZE_SPECIAL       1u /* add BOS, EOS, ... as the model asks */
 #define HEARTH_TOKENIZE_PARSE_SPECIAL 2u /* texts of special tokens become their ids */
+#define HEARTH_TOKENIZE_CONTINUES     4u /* behind other text: no space is put in front of it */
 
 /* Text (any bytes, no terminator) to ids. *n receives the number of ids the text has; when it is
  * larger than `capacity`, the first `capacity` are written and the status is HEARTH_E_FULL.
@@ -277,6 +278,14 @@ typedef struct hearth_tensor {
 HEARTH_API hearth_status hearth_tokenize(const hearth_model *model, const char *text,
                                          size_t text_len, uint32_t flags, int32_t *tokens,
                                          size_t capacity, size_t *n, hearth_error *err);
+
+/* The same for a text with a mark per byte, marks [text_len] or NULL: bytes marked 1 were written by
+ * somebody who may not write special tokens. One that touches a marked byte stays plain text, whatever
+ * the flags say; marks change nothing else. hearth_chat_render makes such texts. */
+HEARTH_API hearth_status hearth_tokenize_marked(const hearth_model *model, const char *text,
+                                                const uint8_t *marks, size_t text_len,
+                                                uint32_t flags, int32_t *tokens, size_t capacity,
+                                                size_t *n, hearth_error *err);
 
 /* The bytes of one token; special tokens give their text when `special` is set, else nothing.
  * Borrowed from the model. */
@@ -775,8 +784,6 @@ typedef struct hearth_generation_config {
     int (*poll)(void *user, size_t prompt_done, size_t prompt_total);
     void *poll_user;
     hearth_allocator allocator;
-    int32_t match_prompt;        /* a prompt is the whole text of the sequence: what the session holds
-                                  * of it is not computed again, see hearth_seq_match */
 } hearth_generation_config;
 
 /* One running generation: borrow a session, feed a prompt, then take text piece by piece. */
@@ -803,71 +810,71 @@ HEARTH_API hearth_status hearth_generation_next(hearth_generation *gen, hearth_p
                                                 hearth_error *err);
 HEARTH_API void hearth_generation_close(hearth_generation *gen);
 
-/* Many generations on one session. A step runs the next token of every running generation and, with
- * what is left of n_batch, chunks of prompts. Generations join and leave between steps. Each has a
- * sequence of its own while it runs, chosen as by hearth_seq_acquire, so beginnings of prompts are shared.
- * The text of a generation is what it would be alone, whatever the others do.
- *
- *     hearth_batch_add(batch, &config, prompt, n, user, &id, &err);       at any time
- *     while (hearth_batch_count(batch, NULL) > 0) {
- *         hearth_batch_step(batch, &err);
- *         while (hearth_batch_next(batch, &piece) && use(&piece)) {
- *         }
- *     }
- *
- * A generation waits until there is a sequence for it and pages for all that it may come to, so running
- * ones never lack any. First come, first served. The session's sequences that are running otherwise stay
- * as they are. One thread at a time. */
-typedef struct hearth_batch hearth_batch;
+/* ---- chat ---------------------------------------------------------------------------------- */
 
-typedef struct hearth_batch_config {
+/* A model's chat template, ready to turn messages into its prompt. Where it comes from, first that is
+ * there: config.format, config.jinja, the model's file. A file's template is interpreted (a bounded
+ * subset of Jinja); in a build without the interpreter, or when it uses something unknown, the family
+ * is recognised by marks in its text. */
+typedef struct hearth_chat hearth_chat;
+
+typedef struct hearth_message {
+    const char *role;    /* "system", "user", "assistant": letters, digits, _ and - */
+    const char *content; /* any bytes */
+    size_t content_len;
+} hearth_message;
+
+typedef struct hearth_chat_config {
     uint32_t struct_size;
-    hearth_session *session;   /* borrowed */
-    int32_t max_generations;   /* running and waiting; 0: 4 * n_seqs */
-    int32_t prompt_chunk;      /* most prompt tokens in one step; 0: n_batch */
+    uint32_t flags;      /* HEARTH_CHAT_NO_JINJA */
+    const char *format;  /* a family by its name (hearth_chat_format_name), or NULL */
+    const char *jinja;   /* a template's text instead of the model's, or NULL; copied */
+    size_t jinja_len;
+    int64_t now;         /* seconds since 1970 on the user's clock, for templates that print the
+                          * date; 0: they see no clock */
+    uint64_t max_steps;  /* of the interpreter for one prompt; 0: 2^20 */
     hearth_allocator allocator;
-} hearth_batch_config;
+} hearth_chat_config;
 
-HEARTH_API hearth_status hearth_batch_open(const hearth_batch_config *config, hearth_batch **batch,
-                                           hearth_error *err);
-/* What runs is given up; its sequences are idle then. NULL is fine. */
-HEARTH_API void hearth_batch_close(hearth_batch *batch);
+#define HEARTH_CHAT_NO_JINJA 1u /* recognise families only */
 
-/* Queue a generation. config->seq and match_prompt are not used; poll is called once a step, also while
- * the generation waits. tokens are borrowed until the first piece with a token, or the last piece. *id is
- * never 0 and not used again. Allocates the generation (config->allocator), which is freed after its last
- * piece.
- *
- * HEARTH_E_FULL   max_generations are there; or prompt and max_tokens are more than the context or the KV
- *                 cache take, both numbers in the sentence
- * HEARTH_E_RANGE  no token, or one out of range */
-HEARTH_API hearth_status hearth_batch_add(hearth_batch *batch,
-                                          const hearth_generation_config *config,
-                                          const int32_t *tokens, size_t n, void *user, uint64_t *id,
+/* HEARTH_E_NOT_FOUND    the model has no template and none is given: the names are in the sentence
+ * HEARTH_E_UNSUPPORTED  an unknown name, or a template that is neither understood nor recognised
+ * HEARTH_E_FORMAT, _LIMIT  config.jinja is no template, or passes a limit */
+HEARTH_API hearth_status hearth_chat_open(const hearth_model *model,
+                                          const hearth_chat_config *config, hearth_chat **chat,
                                           hearth_error *err);
-/* Its next piece is the last, and says so; it takes part in no further step. Idempotent.
- * HEARTH_E_NOT_FOUND: it is over, or never was. */
-HEARTH_API hearth_status hearth_batch_cancel(hearth_batch *batch, uint64_t id, hearth_error *err);
-/* Generations that are not over; of them, *running have a sequence. running may be NULL. */
-HEARTH_API size_t hearth_batch_count(const hearth_batch *batch, size_t *running);
+HEARTH_API void hearth_chat_close(hearth_chat *chat); /* NULL is fine */
+/* "jinja", or the family's name. */
+HEARTH_API const char *hearth_chat_format(const hearth_chat *chat);
+/* Names of the families for index 0, 1, ...; NULL past the end. */
+HEARTH_API const char *hearth_chat_format_name(size_t index);
 
-/* One step, if there is something to run. What goes wrong with one generation ends that one, with a piece
- * that says why. Does not allocate.
- * HEARTH_E_STATE  pieces of the last step were not taken; nothing was done */
-HEARTH_API hearth_status hearth_batch_step(hearth_batch *batch, hearth_error *err);
-
-typedef struct hearth_batch_piece {
+typedef struct hearth_prompt {
     uint32_t struct_size;
-    uint64_t id;
-    void *user;             /* as given */
-    hearth_piece piece;
-    hearth_status status;   /* with HEARTH_FINISH_ERROR: what went wrong */
-    const char *text;       /* and a sentence about it; both until the next call */
-    size_t matched;         /* tokens of the prompt that were not computed again */
-} hearth_batch_piece;
-/* The next piece of any generation; 0: there is none before the next step. Set piece->struct_size
- * before. */
-HEARTH_API int hearth_batch_next(hearth_batch *batch, hearth_batch_piece *piece);
+    const char *text;     /* [text_len], terminated; until the next call on this chat */
+    const uint8_t *marks; /* [text_len] 1 where a byte comes from a message's content */
+    size_t text_len;
+} hearth_prompt;
+
+#define HEARTH_CHAT_ANSWER 1u /* end with what opens the assistant's answer */
+
+/* The prompt of n messages; prompt->struct_size must be set. Memory is allocated in proportion to the
+ * messages and kept until the next call. At most 4 x input + 64 KiB come out.
+ *
+ * HEARTH_E_RANGE     a role of other characters; a family has no form for a role
+ * HEARTH_E_ARGUMENT  the template refuses the messages, in its own words
+ * HEARTH_E_LIMIT     steps, depth, memory or length: a template that does not come to an end */
+HEARTH_API hearth_status hearth_chat_render(hearth_chat *chat, const hearth_message *messages,
+                                            size_t n, uint32_t flags, hearth_prompt *prompt,
+                                            hearth_error *err);
+
+/* Ids of prompt->text from byte `from` on: special tokens are parsed in what the template wrote and in
+ * nothing that came from a message. From 0 on a BOS is put in front if the model asks for one and the
+ * template wrote none. *n and HEARTH_E_FULL as in hearth_tokenize. */
+HEARTH_API hearth_status hearth_chat_tokenize(const hearth_chat *chat, const hearth_prompt *prompt,
+                                              size_t from, int32_t *tokens, size_t capacity,
+                                              size_t *n, hearth_error *err);
 
 /* ---- the build ----------------------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@ struct hearth_model {
     hearth_model_info info;
     struct ht_lm lm;           /* GENERATIVE */
     struct hv_tokenizer *tokenizer; /* NULL if there is none */
+    struct hv_text chat_template;   /* of the file, borrowed from it; empty if there is none */
     struct ht_graph *graph;         /* TENSOR */
     const hearth_io_info *inputs, *outputs; /* [graph->n_inputs], [graph->n_outputs] */
     hearth_pooling pooling;    /* of encoders: what the file says, else HEARTH_POOL_MODEL */
@@ -44,8 +45,6 @@ extern const struct hr_loader hr_loader_gguf;
 extern const struct hr_loader hr_loader_onnx;
 
 const hearth_model *hr_session_model(const hearth_session *session);
-/* Positions that a sequence can still take over any number of steps. */
-int32_t hr_seq_capacity(const hearth_session *session, int32_t seq);
 
 /* The C heap where allocator is all zero, or a refusal where there is none. */
 hearth_status hr_hooks(const hearth_allocator *allocator, struct hb_alloc *hooks,

@@ -66,7 +66,8 @@ int32_t hr_kv_victim(const struct hr_kv *kv)
     return victim;
 }
 
-uint32_t hr_kv_evictable(const struct hr_kv *kv)
+/* Pages that idle sequences alone own. */
+static uint32_t evict_most(const struct hr_kv *kv)
 {
     uint32_t n = 0;
     for (int32_t i = 0; i < kv->n_seqs; i++)
@@ -84,7 +85,7 @@ bool hr_kv_make_room(struct hr_kv *kv, uint32_t pages)
 {
     if (pages <= kv->n_free)
         return true;
-    if (pages - kv->n_free > hr_kv_evictable(kv))
+    if (pages - kv->n_free > evict_most(kv))
         return false;
     while (kv->n_free < pages) {
         int32_t seq = hr_kv_victim(kv);

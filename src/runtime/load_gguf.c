@@ -9,6 +9,7 @@ static hearth_status load_gguf_tokenizer(struct hearth_model *m, const struct hg
 {
     struct hg_vocab vocab;
     HB_TRY(hg_vocab_config(file, &m->arena, &vocab, err));
+    m->chat_template = (struct hv_text){vocab.chat_template.bytes, vocab.chat_template.len};
     if (!vocab.present)
         return HEARTH_OK;
     HB_TRY(hv_tokenizer_create(&m->arena, &vocab.config, &m->tokenizer, err));

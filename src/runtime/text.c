@@ -15,11 +15,19 @@ hearth_status hearth_tokenize(const hearth_model *model, const char *text, size_
                               uint32_t flags, int32_t *tokens, size_t capacity, size_t *n,
                               hearth_error *err)
 {
+    return hearth_tokenize_marked(model, text, NULL, text_len, flags, tokens, capacity, n, err);
+}
+
+hearth_status hearth_tokenize_marked(const hearth_model *model, const char *text,
+                                     const uint8_t *marks, size_t text_len, uint32_t flags,
+                                     int32_t *tokens, size_t capacity, size_t *n, hearth_error *err)
+{
     struct hv_tokenizer *tok = NULL;
     HB_TRY(text_tokenizer(model, &tok, err));
     uint32_t f = (flags & HEARTH_TOKENIZE_SPECIAL ? HV_ADD_SPECIAL : 0) |
-                 (flags & HEARTH_TOKENIZE_PARSE_SPECIAL ? HV_PARSE_SPECIAL : 0);
-    size_t need = hv_encode_scratch_for(tok, text, text_len, f);
+                 (flags & HEARTH_TOKENIZE_PARSE_SPECIAL ? HV_PARSE_SPECIAL : 0) |
+                 (flags & HEARTH_TOKENIZE_CONTINUES ? HV_NO_PREFIX : 0);
+    size_t need = hv_encode_scratch_marked(tok, text, marks, text_len, f);
     void *scratch = NULL;
     struct hb_alloc hooks = {0};
     if (need == SIZE_MAX)
@@ -34,7 +42,7 @@ hearth_status hearth_tokenize(const hearth_model *model, const char *text, size_
             return hb_fail(err, HEARTH_E_MEMORY, "text: the allocator refused %zu bytes", need);
     }
     hearth_status status =
-        hv_encode(tok, text, text_len, f, scratch, need, tokens, capacity, n, err);
+        hv_encode_marked(tok, text, marks, text_len, f, scratch, need, tokens, capacity, n, err);
     if (scratch)
         hooks.free(hooks.user, scratch, need);
     return status;

@@ -43,7 +43,7 @@ static hearth_status encode_text(struct hv_sink *sink, const uint8_t *text, size
     bool prefix = tok->add_space_prefix && !(flags & HV_NO_PREFIX);
     struct hv_match match;
     for (size_t pos = 0; pos < len;) {
-        bool found = hv_special_next(tok, text, len, pos, flags, &match);
+        bool found = hv_special_next(tok, text, sink->marks, len, pos, flags, &match);
         size_t end = found ? match.begin : len;
         if (found && (tok->attr[match.id] & HV_ATTR_LSTRIP))
             while (end > pos && encode_is_space(text[end - 1]))
@@ -85,7 +85,17 @@ hearth_status hv_encode(const struct hv_tokenizer *tok, const char *text, size_t
                         uint32_t flags, void *scratch, size_t scratch_bytes, int32_t *ids,
                         size_t capacity, size_t *n, hearth_error *err)
 {
-    struct hv_sink sink = {.tok = tok, .ids = ids, .capacity = ids ? capacity : 0, .err = err};
+    return hv_encode_marked(tok, text, NULL, len, flags, scratch, scratch_bytes, ids, capacity, n,
+                            err);
+}
+
+hearth_status hv_encode_marked(const struct hv_tokenizer *tok, const char *text,
+                               const uint8_t *marks, size_t len, uint32_t flags, void *scratch,
+                               size_t scratch_bytes, int32_t *ids, size_t capacity, size_t *n,
+                               hearth_error *err)
+{
+    struct hv_sink sink = {.tok = tok, .marks = marks, .ids = ids,
+                           .capacity = ids ? capacity : 0, .err = err};
     size_t skip = (size_t)(-(uintptr_t)scratch & 7);
     if (scratch && scratch_bytes > skip) {
         sink.scratch = (uint8_t *)scratch + skip;
@@ -102,7 +112,13 @@ hearth_status hv_encode(const struct hv_tokenizer *tok, const char *text, size_t
 size_t hv_encode_scratch_for(const struct hv_tokenizer *tok, const char *text, size_t len,
                              uint32_t flags)
 {
-    struct hv_sink sink = {.tok = tok, .measuring = true};
+    return hv_encode_scratch_marked(tok, text, NULL, len, flags);
+}
+
+size_t hv_encode_scratch_marked(const struct hv_tokenizer *tok, const char *text,
+                                const uint8_t *marks, size_t len, uint32_t flags)
+{
+    struct hv_sink sink = {.tok = tok, .marks = marks, .measuring = true};
     if (tok->kind == HV_WPM)
         return 0;
     if (encode_all(&sink, (const uint8_t *)text, len, flags) != HEARTH_OK)

@@ -27,7 +27,8 @@ enum hv_attr {
     HV_ATTR_BYTE = 32,
     HV_ATTR_EOG = 64,
     HV_ATTR_LSTRIP = 128,
-    HV_ATTR_RSTRIP = 256
+    HV_ATTR_RSTRIP = 256,
+    HV_ATTR_SHOWN = 512 /* USER by name, and still not to be made from marked text */
 };
 #define HV_ATTR_SPECIAL (HV_ATTR_CONTROL | HV_ATTR_USER | HV_ATTR_UNKNOWN)
 #define HV_ATTR_INERT   (HV_ATTR_CONTROL | HV_ATTR_UNKNOWN) /* not made from text unless asked */
@@ -124,17 +125,20 @@ int hv_alphabet_byte(uint32_t cp);
 /* ---- hv_special.c */
 void hv_special_mark(struct hv_tokenizer *tok, const struct hv_config *config);
 hearth_status hv_special_build(struct hv_tokenizer *tok, struct hb_arena *arena, hearth_error *err);
-/* The next special token in text at or behind pos: true, its place and id. */
+/* The next special token in text at or behind pos: true, its place and id. marks: NULL, or one byte
+ * per byte of text as for hv_encode_marked. */
+#define HV_MAX_MARKED 512 /* longest control token that is looked for in front of marked bytes */
 struct hv_match {
     size_t begin, end;
     int32_t id;
 };
-bool hv_special_next(const struct hv_tokenizer *tok, const uint8_t *text, size_t len, size_t pos,
-                     uint32_t flags, struct hv_match *match);
+bool hv_special_next(const struct hv_tokenizer *tok, const uint8_t *text, const uint8_t *marks,
+                     size_t len, size_t pos, uint32_t flags, struct hv_match *match);
 
 /* ---- hv_encode.c: where ids go, and scratch comes from */
 struct hv_sink {
     const struct hv_tokenizer *tok;
+    const uint8_t *marks;  /* of the text, or NULL */
     int32_t *ids;
     size_t capacity;
     size_t n;

@@ -65,7 +65,7 @@ static void special_harmony(struct hv_tokenizer *tok)
     for (size_t i = 0; i < HB_COUNT(shown); i++) {
         int32_t id = special_find(tok, shown[i]);
         if (id >= 0)
-            tok->attr[id] = HV_ATTR_USER;
+            tok->attr[id] = HV_ATTR_USER | HV_ATTR_SHOWN;
     }
     bool call = special_find(tok, "<|call|>") >= 0 || special_find(tok, "<|calls|>") >= 0;
     bool more = special_find(tok, "<|return|>") >= 0 || special_find(tok, "<|flush|>") >= 0;
@@ -167,9 +167,10 @@ static uint32_t special_bisect(const struct hv_tokenizer *tok, uint32_t lo, uint
     return lo;
 }
 
-/* The longest special token at text[0..n), -1 if there is none. */
+/* The longest special token at text[0..n) that has none of the attributes `without`; -1 if there is
+ * none. */
 static int32_t special_longest(const struct hv_tokenizer *tok, const uint8_t *text, size_t n,
-                               bool inert_too)
+                               uint32_t without)
 {
     const struct hv_specials *s = &tok->specials;
     uint32_t lo = s->first[text[0]], hi = s->first[text[0] + 1u];
@@ -178,8 +179,7 @@ static int32_t special_longest(const struct hv_tokenizer *tok, const uint8_t *te
         /* texts that end here sort first; of equal ones the lowest id counts */
         bool taken = false;
         for (; lo < hi && tok->tokens[s->ids[lo]].len == depth; lo++) {
-            bool inert = tok->attr[s->ids[lo]] & HV_ATTR_INERT;
-            if (!taken && (inert_too || !inert)) {
+            if (!taken && !(tok->attr[s->ids[lo]] & without)) {
                 found = (int32_t)s->ids[lo];
                 taken = true;
             }
@@ -193,8 +193,22 @@ static int32_t special_longest(const struct hv_tokenizer *tok, const uint8_t *te
     return found;
 }
 
-bool hv_special_next(const struct hv_tokenizer *tok, const uint8_t *text, size_t len, size_t pos,
-                     uint32_t flags, struct hv_match *match)
+/* The same where some bytes are marked: a control token has to stand in front of the first of them. */
+static int32_t special_unmarked(const struct hv_tokenizer *tok, const uint8_t *text,
+                                const uint8_t *marks, size_t n, uint32_t without)
+{
+    size_t seen = n < HV_MAX_MARKED ? n : HV_MAX_MARKED;
+    const uint8_t *first = memchr(marks, 1, seen);
+    size_t run = first ? (size_t)(first - marks) : seen;
+    int32_t clear = run ? special_longest(tok, text, run, without) : -1;
+    if (run == n)
+        return clear;
+    int32_t any = special_longest(tok, text, n, HV_ATTR_INERT | HV_ATTR_SHOWN);
+    return clear < 0 || (any >= 0 && tok->tokens[any].len > tok->tokens[clear].len) ? any : clear;
+}
+
+bool hv_special_next(const struct hv_tokenizer *tok, const uint8_t *text, const uint8_t *marks,
+                     size_t len, size_t pos, uint32_t flags, struct hv_match *match)
 {
     const struct hv_specials *s = &tok->specials;
     bool parse = flags & HV_PARSE_SPECIAL;
@@ -204,7 +218,9 @@ bool hv_special_next(const struct hv_tokenizer *tok, const uint8_t *text, size_t
     for (; pos < len; pos++) {
         if (!starts[text[pos]])
             continue;
-        int32_t id = special_longest(tok, text + pos, len - pos, parse);
+        uint32_t without = parse ? 0 : HV_ATTR_INERT;
+        int32_t id = marks ? special_unmarked(tok, text + pos, marks + pos, len - pos, without)
+                           : special_longest(tok, text + pos, len - pos, without);
         if (id >= 0) {
             *match = (struct hv_match){pos, pos + tok->tokens[id].len, id};
             return true;

@@ -154,12 +154,22 @@ hearth_status hv_encode(const struct hv_tokenizer *tok, const char *text, size_t
                         uint32_t flags, void *scratch, size_t scratch_bytes, int32_t *ids,
                         size_t capacity, size_t *n, hearth_error *err);
 
+/* The same for a text with a mark per byte (NULL: none): bytes marked 1 came from somebody who may not
+ * write special tokens. A control token that touches one of them is plain text whatever the flags say;
+ * the rest is one text, so that ids are those of hv_encode wherever marks decide nothing. */
+hearth_status hv_encode_marked(const struct hv_tokenizer *tok, const char *text,
+                               const uint8_t *marks, size_t len, uint32_t flags, void *scratch,
+                               size_t scratch_bytes, int32_t *ids, size_t capacity, size_t *n,
+                               hearth_error *err);
+
 /* Scratch that is enough for any text of this length (linear, about 40 bytes per byte), and what
  * this very text needs, found by cutting it into words once: 0 unless a word is long. SIZE_MAX past
  * HV_MAX_TEXT. */
 size_t hv_encode_scratch(const struct hv_tokenizer *tok, size_t len);
 size_t hv_encode_scratch_for(const struct hv_tokenizer *tok, const char *text, size_t len,
                              uint32_t flags);
+size_t hv_encode_scratch_marked(const struct hv_tokenizer *tok, const char *text,
+                                const uint8_t *marks, size_t len, uint32_t flags);
 
 /* No text of this length has more ids. */
 size_t hv_encode_max_ids(const struct hv_tokenizer *tok, size_t len);
