@@ -136,6 +136,9 @@ typedef struct hearth_model_config {
      * NULL: such models are refused. Nothing outside of it is opened and no link is followed; the
      * files stay mapped until the model is closed. */
     const char *external_dir;
+    /* ONNX: rewrites of the graph that are not made, names separated by commas: attention, gelu, layer_norm,
+     * matmul_bias, matmul_act, int_matmul_scale. NULL: all are made. HEARTH_E_NOT_FOUND: another name. */
+    const char *no_rewrites;
 } hearth_model_config;
 
 #define HEARTH_MODEL_NO_GGUF       1u /* behave as if built without GGUF */

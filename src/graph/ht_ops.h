@@ -220,6 +220,15 @@ HB_INLINE enum hk_act ht_act_kernel(uint8_t map)
            : map == HT_MAP_TANH      ? HK_ACT_TANH
                                      : HK_ACT_NONE;
 }
+/* sdpa: (q [..][n][d], k [..][d][t], v [..][t][e], mask [..][n][t] or none) -> [..][n][e], leading dimensions
+ * broadcast. Bit for bit what gemm, map, softmax and gemm give: s = (q * q_scale) (k * k_scale), then
+ * soft_scores_f32 on rows, then s v. Of rank 4 the result lies as [0][2][1][3], where heads are joined
+ * without a copy. */
+struct ht_sdpa {
+    bool k_rows; /* k is [..][t][d] */
+    uint8_t flags; /* HK_SOFT_* */
+    float scale, q_scale, k_scale; /* 1: none */
+};
 /* pack_f32: (b [k][n], or [n][k] with trans_b) -> panels [n / 32][k][32], the last filled up with zeros */
 struct ht_pack {
     bool trans_b;

@@ -221,6 +221,11 @@ typedef void hk_rmsnorm_fn(float *restrict y, const float *restrict x, const flo
 typedef void hk_layernorm_fn(float *restrict y, const float *restrict x, const float *restrict w,
                              const float *restrict b, size_t n, float eps);
 typedef void hk_softmax_fn(float *y, const float *x, size_t n); /* y may be x */
+/* A row of scores in place: s * scale (or s / scale), + mask unless NULL, then as softmax_f32 does it. */
+#define HK_SOFT_DIVIDE 1u
+#define HK_SOFT_NO_NAN 2u /* NaN that come out become 0 */
+typedef void hk_soft_scores_fn(float *restrict s, const float *restrict mask, float scale,
+                               unsigned flags, size_t n);
 typedef void hk_unary_fn(float *y, const float *x, size_t n);   /* y may be x */
 typedef void hk_scale_fn(float *y, const float *x, float s, size_t n);
 typedef void hk_binary_fn(float *y, const float *a, const float *b, size_t n); /* y may be a or b */

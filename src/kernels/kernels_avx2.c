@@ -39,6 +39,7 @@ const struct hk_table hk_table_avx2 = {
     .rmsnorm_f32 = hk_rmsnorm_f32__avx2,
     .layernorm_f32 = hk_layernorm_f32__avx2,
     .softmax_f32 = hk_softmax_f32__avx2,
+    .soft_scores_f32 = hk_soft_scores_f32__avx2,
     .add_f32 = hk_add_f32__avx2,
     .mul_f32 = hk_mul_f32__avx2,
     .scale_f32 = hk_scale_f32__avx2,

@@ -37,6 +37,7 @@ const struct hk_table hk_table_neon = {
     .rmsnorm_f32 = hk_rmsnorm_f32__neon,
     .layernorm_f32 = hk_layernorm_f32__neon,
     .softmax_f32 = hk_softmax_f32__neon,
+    .soft_scores_f32 = hk_soft_scores_f32__neon,
     .add_f32 = hk_add_f32__neon,
     .mul_f32 = hk_mul_f32__neon,
     .scale_f32 = hk_scale_f32__neon,

@@ -132,9 +132,9 @@ static float norm_max(const float *x, size_t n)
     return largest;
 }
 
-void HK_BODY_HERE(hk_softmax_f32)(float *y, const float *x, size_t n)
+/* exp(x - m) / sum, m the largest */
+HB_INLINE void norm_softmax(float *y, const float *x, float m, size_t n)
 {
-    float m = norm_max(x, n);
     if (HB_UNLIKELY(m == -HK_INFINITY)) {
         for (size_t i = 0; i < n; i++)
             y[i] = x[i] == x[i] ? 0.0f : x[i];
@@ -163,4 +163,54 @@ void HK_BODY_HERE(hk_softmax_f32)(float *y, const float *x, size_t n)
     }
     float r = 1.0f / hk_fold(lanes);
     HK_BODY_HERE(hk_scale_f32)(y, y, r, n);
+}
+
+void HK_BODY_HERE(hk_softmax_f32)(float *y, const float *x, size_t n)
+{
+    norm_softmax(y, x, norm_max(x, n), n);
+}
+
+HB_INLINE hk_vf norm_score(hk_vf x, hk_vf mask, hk_vf scale, const bool divide, const bool masked)
+{
+    x = divide ? hk_v_div(x, scale) : hk_v_mul(x, scale);
+    return masked ? hk_v_add(x, mask) : x;
+}
+
+/* The scores as softmax takes them, and their maximum. */
+HB_INLINE float norm_scores(float *restrict s, const float *restrict mask, float scale, size_t n,
+                            const bool divide, const bool masked)
+{
+    hk_vf by = hk_v_set(scale), zero = hk_v_set(0.0f), top[2];
+    size_t i = 0;
+    top[0] = top[1] = hk_v_set(-HK_INFINITY);
+    for (; i + 2 * HK_VL <= n; i += 2 * HK_VL) {
+        hk_vf a = norm_score(hk_v_load(s + i), masked ? hk_v_load(mask + i) : zero, by, divide, masked);
+        hk_vf b = norm_score(hk_v_load(s + i + HK_VL), masked ? hk_v_load(mask + i + HK_VL) : zero,
+                             by, divide, masked);
+        hk_v_store(s + i, a);
+        hk_v_store(s + i + HK_VL, b);
+        top[0] = hk_v_max(a, top[0]);
+        top[1] = hk_v_max(b, top[1]);
+    }
+    float largest = hk_v_largest(hk_v_max(top[0], top[1]));
+    for (; i < n; i++) {
+        s[i] = divide ? s[i] / scale : s[i] * scale;
+        s[i] = masked ? s[i] + mask[i] : s[i];
+        largest = s[i] > largest ? s[i] : largest;
+    }
+    return largest;
+}
+
+void HK_BODY_HERE(hk_soft_scores_f32)(float *restrict s, const float *restrict mask, float scale,
+                                      unsigned flags, size_t n)
+{
+    bool divide = flags & HK_SOFT_DIVIDE;
+    float m = divide ? mask ? norm_scores(s, mask, scale, n, true, true)
+                            : norm_scores(s, mask, scale, n, true, false)
+              : mask ? norm_scores(s, mask, scale, n, false, true)
+                     : norm_scores(s, mask, scale, n, false, false);
+    norm_softmax(s, s, m, n);
+    bool some = n > 0 && (m == -HK_INFINITY || s[0] != s[0]); /* else one NaN makes all of them NaN */
+    for (size_t i = 0; i < n && some && (flags & HK_SOFT_NO_NAN); i++)
+        s[i] = s[i] == s[i] ? s[i] : 0.0f;
 }

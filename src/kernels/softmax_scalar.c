@@ -23,3 +23,15 @@ void hk_softmax_f32__scalar(float *y, const float *x, size_t n)
     for (size_t i = 0; i < n; i++)
         y[i] = y[i] * r;
 }
+
+void hk_soft_scores_f32__scalar(float *restrict s, const float *restrict mask, float scale,
+                                unsigned flags, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        s[i] = flags & HK_SOFT_DIVIDE ? s[i] / scale : s[i] * scale;
+        s[i] = mask ? s[i] + mask[i] : s[i];
+    }
+    hk_softmax_f32__scalar(s, s, n);
+    for (size_t i = 0; i < n && (flags & HK_SOFT_NO_NAN); i++)
+        s[i] = s[i] == s[i] ? s[i] : 0.0f;
+}

@@ -495,7 +495,7 @@ static hearth_status import_nodes(struct hx_import *im, const struct hx_node *no
     return HEARTH_OK;
 }
 
-hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, bool fuse,
+hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, const struct hx_import_config *config,
                         struct hx_program *out, hearth_error *err)
 {
     struct hx_import im = {.arena = arena, .model = model, .g = &out->graph, .opsets = model->opsets,
@@ -510,5 +510,5 @@ hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, bo
     out->inputs = infos;
     out->outputs = model->graph.outputs;
     HB_TRY(import_graph(&im, &model->graph, infos));
-    return fuse ? hx_fuse(&out->graph, arena, err) : HEARTH_OK;
+    return config->no_rewrites ? HEARTH_OK : hx_fuse(&out->graph, arena, config->without, err);
 }

@@ -15,16 +15,23 @@ struct hx_program {
     const struct hx_model *model;
 };
 
+struct hx_import_config {
+    bool no_rewrites;       /* none at all */
+    const char *without;    /* names of some, separated by commas, or NULL */
+};
+
 /* model and its bytes must outlive the program; everything else is in the arena. */
-hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, bool fuse,
+hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, const struct hx_import_config *config,
                         struct hx_program *out, hearth_error *err);
 
 /* Named rewrites of a graph just built; outputs keep their names and, up to rounding, their values:
+ *   attention         softmax(q k * scale + mask) v, NaN to 0 or not; bits stay the same
  *   gelu              x/2 (1 + erf(x / sqrt 2)) written out
  *   layer_norm        (x - mean) / sqrt(var + eps) * scale + bias written out
- *   matmul_bias_act   matmul of a constant matrix, plus a vector, then an activation
+ *   matmul_bias       matmul of a constant matrix, plus a vector
+ *   matmul_act        that or int_matmul_scale, then an activation
  *   int_matmul_scale  int8 matmul, cast, times scale, plus bias; bits stay the same */
-hearth_status hx_fuse(struct ht_graph *g, struct hb_arena *arena, hearth_error *err);
+hearth_status hx_fuse(struct ht_graph *g, struct hb_arena *arena, const char *without, hearth_error *err);
 
 /* ---- for the files of ops/ ---- */
 

@@ -111,15 +111,15 @@ static hearth_status load_onnx_open(struct hearth_model *m, const hearth_bytes *
         return hb_fail(err, HEARTH_E_ARGUMENT, "model: %zu files; an ONNX model has one", n_files);
     HB_TRY(HB_ARENA_NEW(&m->arena, struct load_onnx, 1, &o, err));
     m->file = o;
-    bool knows_dir = config->struct_size >= sizeof *config; /* older callers do not have the field */
-    HB_TRY(load_onnx_read(m, o, &files[0], knows_dir ? config->external_dir : NULL, err));
+    HB_TRY(load_onnx_read(m, o, &files[0], config->external_dir, err));
     load_onnx_facts(m, o);
     if (config->flags & HEARTH_MODEL_VOCAB_ONLY) {
         m->info.kind = HEARTH_MODEL_VOCAB;
         return HEARTH_OK;
     }
-    HB_TRY(hx_import(&o->model, &m->arena, !(config->flags & HEARTH_MODEL_NO_FUSION), &o->program,
-                     err));
+    const struct hx_import_config import = {.no_rewrites = config->flags & HEARTH_MODEL_NO_FUSION,
+                                            .without = config->no_rewrites};
+    HB_TRY(hx_import(&o->model, &m->arena, &import, &o->program, err));
     m->graph = &o->program.graph;
     HB_TRY(load_onnx_io(m, o->program.inputs, m->graph->n_inputs, &m->inputs, err));
     return load_onnx_io(m, o->program.outputs, m->graph->n_outputs, &m->outputs, err);

@@ -51,16 +51,25 @@ static hearth_status model_find_loader(const hearth_bytes *files, uint32_t flags
                    HEARTH_WITH_GGUF || HEARTH_WITH_ONNX ? "" : " none");
 }
 
+/* Callers built against an older header have fewer fields; the rest is zero. */
+static hearth_model_config model_config(const hearth_model_config *given)
+{
+    hearth_model_config c = {0};
+    if (given)
+        memcpy(&c, given, given->struct_size < sizeof c ? given->struct_size : sizeof c);
+    c.struct_size = sizeof c;
+    return c;
+}
+
 hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,
-                                const hearth_model_config *config, hearth_model **model,
+                                const hearth_model_config *given, hearth_model **model,
                                 hearth_error *err)
 {
-    const hearth_model_config none = {.struct_size = sizeof none};
+    const hearth_model_config c = model_config(given), *config = &c;
     const struct hr_loader *loader = NULL;
     struct hb_alloc hooks = {0};
     struct hb_arena arena;
     hearth_model *m = NULL;
-    config = config ? config : &none;
     if (!files || n_files == 0 || !files[0].data || !model)
         return hb_fail(err, HEARTH_E_ARGUMENT, "model: no bytes were given");
     HB_TRY(model_find_loader(files, config->flags, &loader, err));
@@ -95,10 +104,8 @@ hearth_status hearth_model_need(const hearth_bytes *files, size_t n_files,
                                 const hearth_model_config *config, size_t *bytes,
                                 hearth_error *err)
 {
-    hearth_model_config c = {.struct_size = sizeof c};
+    hearth_model_config c = model_config(config);
     hearth_model *m = NULL;
-    if (config)
-        c = *config;
     c.mem = NULL;
     c.mem_bytes = 0;
     HB_TRY(hearth_model_open(files, n_files, &c, &m, err));

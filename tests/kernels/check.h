@@ -128,6 +128,7 @@ void ck_report(struct ck *c, const char *shape, double ns[CK_TIMES], double byte
     X(hk_scale_fn)                                                                                 \
     X(hk_gemm_fn)                                                                                  \
     X(hk_gemm_i8_fn)                                                                               \
+    X(hk_soft_scores_fn)                                                                           \
     X(hk_finish_fn)                                                                                \
     X(hk_finish_i8_fn)                                                                             \
     X(hk_dynamic_quantize_fn)                                                                      \

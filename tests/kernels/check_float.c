@@ -1,5 +1,6 @@
 /* Cases and benches for the float function types. */
 #include "check.h"
+#include "kernels/hk_math.h"
 
 #define AS(type, f) ((type *)(f))
 #define BENCH_N     4096
@@ -117,6 +118,32 @@ static void bench_softmax(struct ck *c)
 
 const struct ck_type ck_hk_unary_fn = {check_unary, bench_unary};
 const struct ck_type ck_hk_softmax_fn = {check_unary, bench_softmax};
+
+static void case_soft_scores(struct ck *c, size_t n, enum ck_data data)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        float *s = ck_floats(c, n, data), *t = copy(c, s, n);
+        float *mask = i & 4 ? ck_floats(c, n, CK_ZEROS) : NULL;
+        for (size_t j = 0; j < n && mask; j++)
+            mask[j] = j % 3 == ck_below(c, 4) ? -HK_INFINITY : mask[j];
+        AS(hk_soft_scores_fn, c->ref)(s, mask, 0.37f, i & 3, n);
+        AS(hk_soft_scores_fn, c->fn)(t, mask, 0.37f, i & 3, n);
+        ck_same_floats(c, "s", s, t, n, NULL);
+    }
+}
+
+static void check_soft_scores(struct ck *c)
+{
+    ck_each_length(c, case_soft_scores);
+}
+
+static void bench_soft_scores(struct ck *c)
+{
+    float *s = ck_floats(c, 256, CK_RANDOM), *mask = ck_floats(c, 256, CK_ZEROS);
+    CK_BENCH(c, "n=256", 256 * 8.0, 256, AS(hk_soft_scores_fn, c->fn)(s, mask, 0.2f, 0, 256));
+}
+
+const struct ck_type ck_hk_soft_scores_fn = {check_soft_scores, bench_soft_scores};
 
 static void case_scale(struct ck *c, size_t n, enum ck_data data)
 {
