@@ -105,6 +105,7 @@ list(APPEND HEARTH_SOURCES
   src/runtime/kv_evict.c
   src/runtime/prefix.c
   src/runtime/seq.c
+  src/runtime/batch.c
   src/runtime/session.c
   src/runtime/step.c
   src/runtime/pools.c

@@ -787,6 +787,8 @@ typedef struct hearth_generation_config {
     int (*poll)(void *user, size_t prompt_done, size_t prompt_total);
     void *poll_user;
     hearth_allocator allocator;
+    int32_t match_prompt;        /* a prompt is the whole text of the sequence: what the session holds
+                                  * of it is not computed again, see hearth_seq_match */
 } hearth_generation_config;
 
 /* One running generation: borrow a session, feed a prompt, then take text piece by piece. */
@@ -812,6 +814,72 @@ typedef struct hearth_piece {
 HEARTH_API hearth_status hearth_generation_next(hearth_generation *gen, hearth_piece *piece,
                                                 hearth_error *err);
 HEARTH_API void hearth_generation_close(hearth_generation *gen);
+
+/* Many generations on one session. A step runs the next token of every running generation and, with
+ * what is left of n_batch, chunks of prompts. Generations join and leave between steps. Each has a
+ * sequence of its own while it runs, chosen as by hearth_seq_acquire, so beginnings of prompts are shared.
+ * The text of a generation is what it would be alone, whatever the others do.
+ *
+ *     hearth_batch_add(batch, &config, prompt, n, user, &id, &err);       at any time
+ *     while (hearth_batch_count(batch, NULL) > 0) {
+ *         hearth_batch_step(batch, &err);
+ *         while (hearth_batch_next(batch, &piece) && use(&piece)) {
+ *         }
+ *     }
+ *
+ * A generation waits until there is a sequence for it and pages for all that it may come to, so running
+ * ones never lack any. First come, first served. The session's sequences that are running otherwise stay
+ * as they are. One thread at a time. */
+typedef struct hearth_batch hearth_batch;
+
+typedef struct hearth_batch_config {
+    uint32_t struct_size;
+    hearth_session *session;   /* borrowed */
+    int32_t max_generations;   /* running and waiting; 0: 4 * n_seqs */
+    int32_t prompt_chunk;      /* most prompt tokens in one step; 0: n_batch */
+    hearth_allocator allocator;
+} hearth_batch_config;
+
+HEARTH_API hearth_status hearth_batch_open(const hearth_batch_config *config, hearth_batch **batch,
+                                           hearth_error *err);
+/* What runs is given up; its sequences are idle then. NULL is fine. */
+HEARTH_API void hearth_batch_close(hearth_batch *batch);
+
+/* Queue a generation. config->seq and match_prompt are not used; poll is called once a step, also while
+ * the generation waits. tokens are borrowed until the first piece with a token, or the last piece. *id is
+ * never 0 and not used again. Allocates the generation (config->allocator), which is freed after its last
+ * piece.
+ *
+ * HEARTH_E_FULL   max_generations are there; or prompt and max_tokens are more than the context or the KV
+ *                 cache take, both numbers in the sentence
+ * HEARTH_E_RANGE  no token, or one out of range */
+HEARTH_API hearth_status hearth_batch_add(hearth_batch *batch,
+                                          const hearth_generation_config *config,
+                                          const int32_t *tokens, size_t n, void *user, uint64_t *id,
+                                          hearth_error *err);
+/* Its next piece is the last, and says so; it takes part in no further step. Idempotent.
+ * HEARTH_E_NOT_FOUND: it is over, or never was. */
+HEARTH_API hearth_status hearth_batch_cancel(hearth_batch *batch, uint64_t id, hearth_error *err);
+/* Generations that are not over; of them, *running have a sequence. running may be NULL. */
+HEARTH_API size_t hearth_batch_count(const hearth_batch *batch, size_t *running);
+
+/* One step, if there is something to run. What goes wrong with one generation ends that one, with a piece
+ * that says why. Does not allocate.
+ * HEARTH_E_STATE  pieces of the last step were not taken; nothing was done */
+HEARTH_API hearth_status hearth_batch_step(hearth_batch *batch, hearth_error *err);
+
+typedef struct hearth_batch_piece {
+    uint32_t struct_size;
+    uint64_t id;
+    void *user;             /* as given */
+    hearth_piece piece;
+    hearth_status status;   /* with HEARTH_FINISH_ERROR: what went wrong */
+    const char *text;       /* and a sentence about it; both until the next call */
+    size_t matched;         /* tokens of the prompt that were not computed again */
+} hearth_batch_piece;
+/* The next piece of any generation; 0: there is none before the next step. Set piece->struct_size
+ * before. */
+HEARTH_API int hearth_batch_next(hearth_batch *batch, hearth_batch_piece *piece);
 
 /* ---- chat ---------------------------------------------------------------------------------- */
 

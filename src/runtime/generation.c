@@ -75,22 +75,22 @@ void hearth_generation_close(hearth_generation *g)
 
 /* ---- the machine ---- */
 
-hearth_status hr_generation_start(hearth_generation *g, const int32_t *tokens, size_t n,
-                                  hearth_error *err)
+hearth_status hr_generation_begin(hearth_generation *g, const int32_t *tokens, size_t n,
+                                  size_t there, hearth_error *err)
 {
     int32_t length = hearth_seq_length(g->session, g->config.seq);
-    size_t room = (size_t)(g->n_ctx - length), pending = g->pending >= 0 ? 1 : 0;
-    if (n + pending > room)
+    size_t room = (size_t)hr_seq_capacity(g->session, g->config.seq), pending = g->pending >= 0;
+    if (n - there + pending > room)
         return hb_fail(err, HEARTH_E_FULL,
                        "prompt: %zu tokens at position %d; the context has %d positions", n,
-                       length, g->n_ctx);
+                       length - (int32_t)there, g->n_ctx);
     if (n + pending == 0)
         return HEARTH_OK;
     if (g->config.sampler)
         for (size_t i = 0; i < n; i++)
             hearth_sampler_accept(g->config.sampler, tokens[i]);
-    g->prompt = tokens;
-    g->prompt_n = n;
+    g->prompt = tokens + there;
+    g->prompt_n = n - there;
     g->prompt_done = 0;
     g->before_prompt = g->confirmed = length;
     g->n_rows = g->row_at = 0;
@@ -100,9 +100,21 @@ hearth_status hr_generation_start(hearth_generation *g, const int32_t *tokens, s
     return HEARTH_OK;
 }
 
+hearth_status hr_generation_start(hearth_generation *g, const int32_t *tokens, size_t n,
+                                  hearth_error *err)
+{
+    int32_t there = 0;
+    if (g->config.match_prompt && n > 0) {
+        HB_TRY(hearth_seq_match(g->session, g->config.seq, tokens, n, &there, err));
+        g->pending = -1; /* the prompt is all there is to be */
+    }
+    return hr_generation_begin(g, tokens, n, (size_t)there, err);
+}
+
 bool hr_generation_ready(const hearth_generation *g)
 {
-    return g->finish || g->row_at < g->n_rows;
+    bool enough = g->config.max_tokens > 0 && g->n_generated >= g->config.max_tokens;
+    return g->finish || g->row_at < g->n_rows || (enough && !g->prompt);
 }
 
 static bool generation_polled(hearth_generation *g)
@@ -128,10 +140,12 @@ hearth_status hr_generation_want(hearth_generation *g, hearth_item *items, size_
         return HEARTH_OK;
     if (!g->prompt && g->pending < 0)
         return hb_fail(err, HEARTH_E_STATE, "generation: no prompt was given");
-    if (!g->prompt && g->confirmed >= g->n_ctx)
+    size_t room = (size_t)hearth_seq_room(g->session, g->config.seq);
+    if (room == 0)
         g->finish = HEARTH_FINISH_CONTEXT;
     if (g->finish || generation_polled(g))
         return HEARTH_OK;
+    capacity = capacity < room ? capacity : room;
     if (g->pending >= 0)
         items[at++] = (hearth_item){g->pending, g->config.seq, 0};
     for (size_t i = 0; i < left && at < capacity; i++)
@@ -146,8 +160,8 @@ hearth_status hr_generation_want(hearth_generation *g, hearth_item *items, size_
 static hearth_status generation_failed(hearth_generation *g, hearth_status status)
 {
     int32_t keep = g->prompt && status != HEARTH_E_CANCELLED ? g->before_prompt : g->confirmed;
-    hearth_seq_trim(g->session, g->config.seq, keep, NULL);
-    g->confirmed = keep;
+    hearth_seq_trim(g->session, g->config.seq, keep, NULL); /* a window may refuse: then all stays */
+    g->confirmed = hearth_seq_length(g->session, g->config.seq);
     g->prompt = NULL;
     if (status != HEARTH_E_CANCELLED)
         return status;

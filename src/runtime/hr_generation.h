@@ -1,6 +1,7 @@
 /* A generation as a machine that is pulled: it says which items it wants to run next (a chunk of its
- * prompt, or one token), somebody runs a step with them, and it takes the step's row of logits. hearth_generation_prompt and _next are loops over this; whoever
- * drives several generations in one step calls the same three functions for each:
+ * prompt, or one token), somebody runs a step with them, and it takes the step's row of logits.
+ * hearth_generation_prompt and _next are loops over this; whoever drives several generations in one step
+ * (batch.c) calls the same three functions for each:
  *
  *     while (generations are left) {
  *         for each g:  take pieces with hearth_generation_next while hr_generation_ready(g)
@@ -69,6 +70,9 @@ struct hearth_generation {
  * taken. Starts the next turn when the text before is over. */
 hearth_status hr_generation_start(hearth_generation *g, const int32_t *tokens, size_t n,
                                   hearth_error *err);
+/* The same when the sequence holds the first `there` tokens of the prompt already. */
+hearth_status hr_generation_begin(hearth_generation *g, const int32_t *tokens, size_t n,
+                                  size_t there, hearth_error *err);
 /* A piece can be had without a step. */
 bool hr_generation_ready(const hearth_generation *g);
 /* The items of the next step: at most `capacity`, of which at most n_rows want logits (both at least

@@ -130,6 +130,8 @@ void hr_kv_touch(struct hr_kv *kv, int32_t seq);
 /* Have so many pages free, at the cost of idle sequences; they lose pages from their ends. False: it
  * cannot be, and nothing was done. */
 bool hr_kv_make_room(struct hr_kv *kv, uint32_t pages);
+/* Pages that idle sequences alone own. */
+uint32_t hr_kv_evictable(const struct hr_kv *kv);
 /* The idle sequence that the policy would give up first; empty ones do not count. -1: none. */
 int32_t hr_kv_victim(const struct hr_kv *kv);
 

@@ -45,6 +45,8 @@ extern const struct hr_loader hr_loader_gguf;
 extern const struct hr_loader hr_loader_onnx;
 
 const hearth_model *hr_session_model(const hearth_session *session);
+/* Positions that a sequence can still take over any number of steps. */
+int32_t hr_seq_capacity(const hearth_session *session, int32_t seq);
 
 /* The C heap where allocator is all zero, or a refusal where there is none. */
 hearth_status hr_hooks(const hearth_allocator *allocator, struct hb_alloc *hooks,

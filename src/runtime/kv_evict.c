@@ -66,8 +66,7 @@ int32_t hr_kv_victim(const struct hr_kv *kv)
     return victim;
 }
 
-/* Pages that idle sequences alone own. */
-static uint32_t evict_most(const struct hr_kv *kv)
+uint32_t hr_kv_evictable(const struct hr_kv *kv)
 {
     uint32_t n = 0;
     for (int32_t i = 0; i < kv->n_seqs; i++)
@@ -85,7 +84,7 @@ bool hr_kv_make_room(struct hr_kv *kv, uint32_t pages)
 {
     if (pages <= kv->n_free)
         return true;
-    if (pages - kv->n_free > evict_most(kv))
+    if (pages - kv->n_free > hr_kv_evictable(kv))
         return false;
     while (kv->n_free < pages) {
         int32_t seq = hr_kv_victim(kv);

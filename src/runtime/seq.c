@@ -20,6 +20,11 @@ int32_t hearth_seq_room(const hearth_session *s, int32_t seq)
     return seq_check(s, seq, NULL) == HEARTH_OK ? hr_kv_room(&s->kv, seq) : -1;
 }
 
+int32_t hr_seq_capacity(const hearth_session *s, int32_t seq)
+{
+    return s->kv.window ? HR_KV_LAST_POS - s->kv.seqs[seq].length : hr_kv_room(&s->kv, seq);
+}
+
 static hearth_status seq_check_keep(const hearth_session *s, int32_t seq, int32_t n,
                                     hearth_error *err)
 {

@@ -258,8 +258,8 @@ static void a_hole_behind_the_sink_is_not_seen(void **state)
 {
     (void)state;
     static const int32_t sink_keep[][2] = {{16, 100}, {0, 64}, {80, 33}, {64, 1}, {16, 700}};
-    static const struct attn_case cases[] = {{4, 2, 16, 1100, 0, 0, 1, HK_KV_F16},
-                                             {4, 2, 16, 1100, 150, 0, 1, HK_KV_F16}};
+    static const struct attn_case cases[] = {{4, 2, 16, 1100, 0, 0, 1, HK_KV_F16, false},
+                                             {4, 2, 16, 1100, 150, 0, 1, HK_KV_F16, false}};
     size_t bytes = (size_t)1100 * 4 * 16 * sizeof(float);
     float *first = malloc(bytes);
     for (size_t i = 0; i < HB_COUNT(sink_keep) * HB_COUNT(cases); i++) {

@@ -244,6 +244,56 @@ static void without_the_kv_cache_the_text_is_the_same(void **state)
     fixture_close(&f);
 }
 
+/* Greedy ids of a generation on sequence 0. */
+static hearth_finish generate(hearth_session *s, const int32_t *prompt, size_t n, int32_t max_tokens,
+                              int32_t match, int32_t *ids, int32_t *n_ids)
+{
+    hearth_generation_config config = {.struct_size = sizeof config, .max_tokens = max_tokens,
+                                       .ignore_end = 1, .match_prompt = match};
+    hearth_generation *g;
+    hearth_error err;
+    assert_int_equal(hearth_generation_open(s, &config, &g, NULL), HEARTH_OK);
+    if (hearth_generation_prompt(g, prompt, n, &err) != HEARTH_OK)
+        fail_msg("%s", err.text);
+    hearth_piece p = {.struct_size = sizeof p};
+    for (*n_ids = 0; !p.finish;) {
+        assert_int_equal(hearth_generation_next(g, &p, NULL), HEARTH_OK);
+        if (p.token >= 0)
+            ids[(*n_ids)++] = p.token;
+    }
+    hearth_generation_close(g);
+    return p.finish;
+}
+
+static void a_generation_takes_up_what_is_there(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    int32_t first[600], second[600], n, m;
+    hearth_session_config config = {.struct_size = sizeof config, .n_ctx = 128};
+    hearth_session *s = test_session(f.model, &config);
+    assert_int_equal(generate(s, f.tokens, 60, 10, 0, first, &n), HEARTH_FINISH_LENGTH);
+    assert_int_equal(generate(s, f.tokens, 60, 10, 1, second, &m), HEARTH_FINISH_LENGTH);
+    assert_int_equal(stats_of(s).hit_tokens, 59);
+    assert_int_equal(m, n);
+    assert_memory_equal(first, second, (size_t)n * sizeof *first);
+    assert_int_equal(generate(s, f.tokens, 60, 0, 1, second, &m), HEARTH_FINISH_CONTEXT);
+    assert_int_equal(hearth_seq_length(s, 0), 128);
+    hearth_session_close(s);
+
+    /* with a window, neither prompt nor text is bounded by the context */
+    config.n_ctx = 192;
+    config.n_sink = 4;
+    config.n_window = 32;
+    s = test_session(f.model, &config);
+    assert_int_equal(generate(s, f.tokens, 300, 200, 0, first, &n), HEARTH_FINISH_LENGTH);
+    assert_int_equal(n, 200);
+    assert_int_equal(hearth_seq_length(s, 0), 300 + 199);
+    hearth_session_close(s);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_full_cache_refuses_only_when_all_run),
         cmocka_unit_test(a_window_goes_on_past_the_context),
         cmocka_unit_test(without_the_kv_cache_the_text_is_the_same),
+        cmocka_unit_test(a_generation_takes_up_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
