@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     size_t bytes = kib << 10, n_cols = 512, x_stride = hk_act_row_bytes(n, HK_STRETCH_B32);
     uint8_t *w = aligned(bytes + 4096), *x = aligned(n_cols * x_stride);
     float *xf = aligned(n * 4), *fx = aligned(n_cols * n * 4),
-          *y = aligned((bytes / (n / 32 * 10) + 64) * 16 * 4), *yt = aligned(n_cols * 64);
+          *y = aligned((bytes / (n / 32 * 10) + 64) * 16 * 4), *yt = aligned(n_cols * 64 * HK_TILE_GROUP);
     for (size_t i = 0; i < bytes; i++)
         w[i] = (uint8_t)(i * 2654435761u >> 13) & 0x3F;
     for (size_t i = 0; i < n; i++)
@@ -194,23 +194,24 @@ int main(int argc, char **argv)
                 t.act_quantize(x + c * x_stride, xf, n, stretch);
             double read = read_speed(w, rows * row), stream, pack, tile, few[4];
             TIME(stream, q->stream(y, w, row, rows, cols, n));
-            uint8_t *panel = aligned(hk_tile_layout(info, n).bytes);
+            size_t tile_bytes = hk_tile_layout(info, n).bytes;
+            uint8_t *panel = aligned(HK_TILE_GROUP * tile_bytes);
             size_t pack_rows = rows < 4096 ? rows / 16 * 16 : 4096;
             TIME(pack, for (size_t r = 0; r < pack_rows; r += 16)
-                           q->pack(panel, w + r * row, row, 16, n));
+                           q->pack(panel + r / 16 % HK_TILE_GROUP * tile_bytes, w + r * row, row, 16, n));
             hk_tile_fn *f = is_float                        ? t.tile_float
                             : info->family == HK_FAMILY_B32 ? t.tile_b32
                             : info->family == HK_FAMILY_K32 ? t.tile_k32
                                                             : t.tile_k16;
             TIME(tile,
-                 for (int k = 0; k < 8; k++) f(yt, 16, 16, panel, cols, stride, n_cols, n, info));
+                 for (int k = 0; k < 8; k++) f(yt, 16 * HK_TILE_GROUP, 16 * HK_TILE_GROUP, panel, cols, stride, n_cols, n, info));
             tile /= 8;
             for (int i = 0; i < 4; i++) {
                 few[i] = 0;
                 if (q->few)
                     TIME(few[i], q->few(y, rows, w, row, rows, cols, stride, (size_t)2 << i, n));
             }
-            at = 2.0 * 16 * (double)n_cols * (double)n / tile * 1e-9;
+            at = 2.0 * 16 * HK_TILE_GROUP * (double)n_cols * (double)n / tile * 1e-9;
             double gbs = (double)(rows * row) / stream * 1e-9;
             printf(
                 "{\"level\":\"%s\",\"type\":\"%s\",\"n\":%zu,\"stream_gb_s\":%.1f,\"read_gb_s\":%."
@@ -219,7 +220,7 @@ int main(int argc, char **argv)
                 "\"pack_share_512\":%.3f,\"few\":[%.2f,%.2f,%.2f,%.2f]}\n",
                 t.level, info->name, n, gbs, read, gbs / read, at,
                 peak > 0 ? at / (is_float ? peak_float : peak) : 0,
-                (double)(pack_rows * row) / pack * 1e-9, pack / (double)(pack_rows / 16) / tile,
+                (double)(pack_rows * row) / pack * 1e-9, HK_TILE_GROUP * pack / (double)(pack_rows / 16) / tile,
                 few[0] / stream, few[1] / stream, few[2] / stream, few[3] / stream);
             fflush(stdout);
             free(panel);

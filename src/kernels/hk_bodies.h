@@ -20,6 +20,19 @@
 #include "kernels/qtypes.def"
 #undef HK_QTYPE
 
+/* Defines a tile body from `one`, which takes one tile. */
+#define HK_TILE_EACH(body, one)                                                                    \
+    void body(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,             \
+              const void *restrict x, size_t x_stride, size_t n_cols, size_t n,                    \
+              const struct hk_qtype_info *info)                                                    \
+    {                                                                                              \
+        const uint8_t *at = tile;                                                                  \
+        size_t bytes = hk_tile_layout(info, n).bytes;                                              \
+        for (size_t r = 0; r < n_rows; r += HK_TILE_ROWS, at += bytes)                             \
+            one(y + r, ldy, n_rows - r < HK_TILE_ROWS ? n_rows - r : HK_TILE_ROWS, at, x,          \
+                x_stride, n_cols, n, info);                                                        \
+    }
+
 #define HK_KVTYPE(id, name)                                                                        \
     hk_attn_scores_fn HK_AT_LEVELS(hk_attn_scores_##name);                                         \
     hk_attn_values_fn HK_AT_LEVELS(hk_attn_values_##name);                                         \

@@ -120,7 +120,8 @@ HB_INLINE size_t hk_act_row_bytes(size_t n, size_t stretch)
  * Multipliers may rely on this: types with mins have offset 0; codes are below 32 (B32, K32) or 64
  * (K16), unless the offset is 128, when they are any byte. So 16-bit sums of pairs cannot saturate,
  * or a code minus 128 fits a signed byte. */
-#define HK_TILE_ROWS 16
+#define HK_TILE_ROWS  16
+#define HK_TILE_GROUP 2 /* tiles in one call */
 
 struct hk_tile_layout {
     size_t scales; /* offset of float d (B32) or int8 sc (K32, K16) */
@@ -208,7 +209,8 @@ typedef void hk_few_fn(float *restrict y, size_t ldy, const void *restrict w, si
 typedef void hk_pack_fn(void *restrict tile, const void *restrict w, size_t row_bytes,
                         size_t n_rows, size_t n);
 
-/* y[c * ldy + r], r < n_rows <= 16, c < n_cols. */
+/* y[c * ldy + r], r < n_rows <= 16 * HK_TILE_GROUP, c < n_cols. The tiles of more than 16 rows follow one
+ * another; only the last may be short. */
 typedef void hk_tile_fn(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                         const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                         const struct hk_qtype_info *info);

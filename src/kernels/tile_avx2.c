@@ -241,7 +241,7 @@ static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const floa
 TILE_K(k32, 32)
 TILE_K(k16, 16)
 
-void hk_tile_b32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+static void tile_avx2_one_b32(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                        const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                        const struct hk_qtype_info *info)
 {
@@ -260,6 +260,8 @@ void hk_tile_b32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void 
         tile_avx2_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
+
+HK_TILE_EACH(hk_tile_b32__avx2, tile_avx2_one_b32)
 
 typedef void tile_avx2_k_fn(float (*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn,
                             const float *d, const float *dmin, struct tile_avx2_cols x,
@@ -285,7 +287,7 @@ static void tile_avx2_superblocks(float *restrict y, size_t ldy, size_t n_rows,
     }
 }
 
-void hk_tile_k32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+static void tile_avx2_one_k32(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                        const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                        const struct hk_qtype_info *info)
 {
@@ -293,10 +295,14 @@ void hk_tile_k32__avx2(float *restrict y, size_t ldy, size_t n_rows, const void 
                           tile_avx2_k32_stretch);
 }
 
-void hk_tile_k16__avx2(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+HK_TILE_EACH(hk_tile_k32__avx2, tile_avx2_one_k32)
+
+static void tile_avx2_one_k16(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                        const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                        const struct hk_qtype_info *info)
 {
     tile_avx2_superblocks(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16,
                           tile_avx2_k16_stretch);
 }
+
+HK_TILE_EACH(hk_tile_k16__avx2, tile_avx2_one_k16)

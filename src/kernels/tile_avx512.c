@@ -7,45 +7,47 @@ static struct hk512_cols tile_avx512_skip(struct hk512_cols x, size_t c)
     return (struct hk512_cols){x.q + by, x.sums + by, x.scale + by, x.stride};
 }
 
-void hk_tile_b32_stretch__avx512(__m512 *acc, const uint8_t *u, const float *d, const float *m,
-                                 size_t n_blocks, struct hk512_cols x, size_t n_cols, int offset,
-                                 bool has_min)
+void hk_tile_b32_stretch__avx512(hk512_sums16 *acc, const uint8_t *u, const float *d,
+                                 const float *m, size_t next, size_t n_blocks, struct hk512_cols x,
+                                 size_t n_cols, int offset, bool has_min)
 {
-#define CALL_MIN(groups, width, first)                                                             \
-    hk512_b32_cols(acc + (first), u, d, m, n_blocks, tile_avx512_skip(x, first), 0, true, groups,  \
+#define CALL(width, first, off, min)                                                               \
+    hk512_b32_cols(acc + (first), u, d, m, next, n_blocks, tile_avx512_skip(x, first), off, min,   \
                    width)
-#define CALL_OFFSET(groups, width, first)                                                          \
-    hk512_b32_cols(acc + (first), u, d, m, n_blocks, tile_avx512_skip(x, first), offset, false,    \
-                   groups, width)
+#define CALL_MIN(width, first)    CALL(width, first, 0, true)
+#define CALL_OFFSET(width, first) CALL(width, first, offset, false)
     if (has_min)
-        HK512_SPLIT_COLS(n_cols, CALL_MIN);
+        HK512_SPLIT_COLS(n_cols, CALL_MIN)
     else
-        HK512_SPLIT_COLS(n_cols, CALL_OFFSET);
+        HK512_SPLIT_COLS(n_cols, CALL_OFFSET)
+#undef CALL
 #undef CALL_MIN
 #undef CALL_OFFSET
 }
 
 #define TILE_K(name, sub)                                                                          \
     void hk_tile_##name##_stretch__avx512(                                                         \
-        __m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn, const float *d,         \
-        const float *dmin, struct hk512_cols x, size_t n_cols, int offset, bool has_min)           \
+        hk512_sums16 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn, const float *d,   \
+        const float *dmin, size_t next, struct hk512_cols x, size_t n_cols, int offset,            \
+        bool has_min)                                                                              \
     {                                                                                              \
         if (has_min)                                                                               \
-            HK512_SPLIT_COLS(n_cols, CALL_MIN_##sub);                                              \
+            HK512_SPLIT_COLS(n_cols, CALL_MIN_##sub)                                               \
         else                                                                                       \
-            HK512_SPLIT_COLS(n_cols, CALL_OFFSET_##sub);                                           \
+            HK512_SPLIT_COLS(n_cols, CALL_OFFSET_##sub)                                            \
     }
-#define CALL_K(sub, groups, width, first, off, min)                                                \
-    hk512_k_cols(acc + (first), u, sc, mn, d, dmin, tile_avx512_skip(x, first), off, min, sub,     \
-                 groups, width)
-#define CALL_MIN_32(groups, width, first)    CALL_K(32, groups, width, first, 0, true)
-#define CALL_MIN_16(groups, width, first)    CALL_K(16, groups, width, first, 0, true)
-#define CALL_OFFSET_32(groups, width, first) CALL_K(32, groups, width, first, offset, false)
-#define CALL_OFFSET_16(groups, width, first) CALL_K(16, groups, width, first, offset, false)
+#define CALL_K(sub, width, first, off, min)                                                        \
+    hk512_k_cols(acc + (first), u, sc, mn, d, dmin, next, tile_avx512_skip(x, first), off, min,    \
+                 sub, width)
+#define CALL_MIN_32(width, first)    CALL_K(32, width, first, 0, true)
+#define CALL_MIN_16(width, first)    CALL_K(16, width, first, 0, true)
+#define CALL_OFFSET_32(width, first) CALL_K(32, width, first, offset, false)
+#define CALL_OFFSET_16(width, first) CALL_K(16, width, first, offset, false)
 
 TILE_K(k32, 32)
 TILE_K(k16, 16)
 
+/* Panels of columns; within one the stretches, so that those of the tiles stay in the first cache. */
 void hk_tile_b32__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
@@ -53,44 +55,39 @@ void hk_tile_b32__avx512(float *restrict y, size_t ldy, size_t n_rows, const voi
     struct hk_tile_layout at = hk_tile_layout(info, n);
     const uint8_t *u = tile;
     const float *d = (const float *)(u + at.scales), *m = (const float *)(u + at.mins);
-    for (size_t c = 0; c < n_cols; c += 16) {
-        size_t width = n_cols - c < 16 ? n_cols - c : 16;
+    HB_ALIGNAS(64) hk512_sums16 acc[HK512_PANEL];
+    for (size_t c = 0; c < n_cols; c += HK512_PANEL) {
+        size_t width = n_cols - c < HK512_PANEL ? n_cols - c : HK512_PANEL;
         const uint8_t *xc = (const uint8_t *)x + c * x_stride;
-        __m512 acc[16];
-        for (size_t i = 0; i < 16; i++)
-            acc[i] = _mm512_setzero_ps();
+        memset(acc, 0, width * sizeof *acc);
         for (size_t b = 0; b < n / 32; b += 8)
             hk_tile_b32_stretch__avx512(acc, u + b * 512, d + b * 16, m + b * 16,
-                                        n / 32 - b < 8 ? n / 32 - b : 8,
+                                        n_rows > 16 ? at.bytes : 0, n / 32 - b < 8 ? n / 32 - b : 8,
                                         hk512_cols_at(xc, x_stride, n, b / 8, HK_STRETCH_B32),
                                         width, info->offset, info->has_min);
-        hk512_store_cols(y + c * ldy, ldy, n_rows, acc, width);
+        hk512_store_sums(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
-
-typedef void tile_avx512_k_fn(__m512 *acc, const uint8_t *u, const int8_t *sc, const int8_t *mn,
-                              const float *d, const float *dmin, struct hk512_cols x, size_t n_cols,
-                              int offset, bool has_min);
 
 static void tile_avx512_k(float *restrict y, size_t ldy, size_t n_rows,
                           const uint8_t *restrict tile, const uint8_t *restrict x, size_t x_stride,
                           size_t n_cols, size_t n, const struct hk_qtype_info *info, size_t n_sub,
-                          tile_avx512_k_fn *stretch)
+                          hk512_k_stretch_fn *stretch)
 {
     struct hk_tile_layout at = hk_tile_layout(info, n);
     const int8_t *sc = (const int8_t *)(tile + at.scales), *mn = (const int8_t *)(tile + at.mins);
     const float *d = (const float *)(tile + at.d), *dmin = (const float *)(tile + at.dmin);
-    for (size_t c = 0; c < n_cols; c += 16) {
-        size_t width = n_cols - c < 16 ? n_cols - c : 16;
+    HB_ALIGNAS(64) hk512_sums16 acc[HK512_PANEL];
+    for (size_t c = 0; c < n_cols; c += HK512_PANEL) {
+        size_t width = n_cols - c < HK512_PANEL ? n_cols - c : HK512_PANEL;
         const uint8_t *xc = x + c * x_stride;
-        __m512 acc[16];
-        for (size_t i = 0; i < 16; i++)
-            acc[i] = _mm512_setzero_ps();
+        memset(acc, 0, width * sizeof *acc);
         for (size_t b = 0; b < n / 256; b++)
             stretch(acc, tile + b * 4096, sc + b * n_sub * 16, mn + b * n_sub * 16, d + b * 16,
-                    dmin + b * 16, hk512_cols_at(xc, x_stride, n, b, HK_STRETCH), width,
-                    info->offset, info->has_min);
-        hk512_store_cols(y + c * ldy, ldy, n_rows, acc, width);
+                    dmin + b * 16, n_rows > 16 ? at.bytes : 0,
+                    hk512_cols_at(xc, x_stride, n, b, HK_STRETCH), width, info->offset,
+                    info->has_min);
+        hk512_store_sums(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
 
@@ -176,9 +173,9 @@ HB_INLINE void tile_avx512_float_cols(float *y, size_t ldy, size_t n_rows, const
     }
 }
 
-void hk_tile_float__avx512(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
-                           const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
-                           const struct hk_qtype_info *info)
+static void tile_avx512_float(float *restrict y, size_t ldy, size_t n_rows,
+                              const void *restrict tile, const void *restrict x, size_t x_stride,
+                              size_t n_cols, size_t n, const struct hk_qtype_info *info)
 {
     (void)info;
     for (size_t c = 0; c < n_cols; c += TILE_COLS) {
@@ -206,3 +203,5 @@ void hk_tile_float__avx512(float *restrict y, size_t ldy, size_t n_rows, const v
         }
     }
 }
+
+HK_TILE_EACH(hk_tile_float__avx512, tile_avx512_float)

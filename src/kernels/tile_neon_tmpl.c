@@ -181,7 +181,7 @@ TILE_LINKAGE void TILE_B32(float (*acc)[16], const uint8_t *u, const float *d, c
 TILE_K(hk_tile_k32_stretch, 32)
 TILE_K(hk_tile_k16_stretch, 16)
 
-void HK_TILE_BODY(hk_tile_b32)(float *restrict y, size_t ldy, size_t n_rows,
+static void tile_one_b32(float *restrict y, size_t ldy, size_t n_rows,
                                const void *restrict tile, const void *restrict x, size_t x_stride,
                                size_t n_cols, size_t n, const struct hk_qtype_info *info)
 {
@@ -199,6 +199,8 @@ void HK_TILE_BODY(hk_tile_b32)(float *restrict y, size_t ldy, size_t n_rows,
         hkn_store_cols(y + c * ldy, ldy, n_rows, acc, width);
     }
 }
+
+HK_TILE_EACH(HK_TILE_BODY(hk_tile_b32), tile_one_b32)
 
 static void tile_superblocks(float *restrict y, size_t ldy, size_t n_rows,
                              const uint8_t *restrict tile, const uint8_t *restrict x,
@@ -220,7 +222,7 @@ static void tile_superblocks(float *restrict y, size_t ldy, size_t n_rows,
     }
 }
 
-void HK_TILE_BODY(hk_tile_k32)(float *restrict y, size_t ldy, size_t n_rows,
+static void tile_one_k32(float *restrict y, size_t ldy, size_t n_rows,
                                const void *restrict tile, const void *restrict x, size_t x_stride,
                                size_t n_cols, size_t n, const struct hk_qtype_info *info)
 {
@@ -228,10 +230,14 @@ void HK_TILE_BODY(hk_tile_k32)(float *restrict y, size_t ldy, size_t n_rows,
                      HK_TILE_BODY(hk_tile_k32_stretch));
 }
 
-void HK_TILE_BODY(hk_tile_k16)(float *restrict y, size_t ldy, size_t n_rows,
+HK_TILE_EACH(HK_TILE_BODY(hk_tile_k32), tile_one_k32)
+
+static void tile_one_k16(float *restrict y, size_t ldy, size_t n_rows,
                                const void *restrict tile, const void *restrict x, size_t x_stride,
                                size_t n_cols, size_t n, const struct hk_qtype_info *info)
 {
     tile_superblocks(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16,
                      HK_TILE_BODY(hk_tile_k16_stretch));
 }
+
+HK_TILE_EACH(HK_TILE_BODY(hk_tile_k16), tile_one_k16)

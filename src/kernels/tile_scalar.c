@@ -2,7 +2,7 @@
 #include "kernels/hk_bodies.h"
 #include "kernels/hk_fma.h"
 
-void hk_tile_float__scalar(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+static void tile_scalar_float(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                            const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                            const struct hk_qtype_info *info)
 {
@@ -23,6 +23,8 @@ void hk_tile_float__scalar(float *restrict y, size_t ldy, size_t n_rows, const v
     }
 }
 
+HK_TILE_EACH(hk_tile_float__scalar, tile_scalar_float)
+
 /* sum (u - offset) * q over n consecutive k of one row of the tile. */
 static int32_t tile_scalar_dot(const uint8_t *u, const int8_t *q, size_t n, int offset)
 {
@@ -32,7 +34,7 @@ static int32_t tile_scalar_dot(const uint8_t *u, const int8_t *q, size_t n, int 
     return dot;
 }
 
-void hk_tile_b32__scalar(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+static void tile_scalar_b32(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
 {
@@ -58,6 +60,8 @@ void hk_tile_b32__scalar(float *restrict y, size_t ldy, size_t n_rows, const voi
         }
     }
 }
+
+HK_TILE_EACH(hk_tile_b32__scalar, tile_scalar_b32)
 
 /* K32 and K16: superblocks with integer sub-scales per `sub` elements. */
 static void tile_scalar_k(float *restrict y, size_t ldy, size_t n_rows,
@@ -95,16 +99,20 @@ static void tile_scalar_k(float *restrict y, size_t ldy, size_t n_rows,
     }
 }
 
-void hk_tile_k32__scalar(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+static void tile_scalar_k32(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
 {
     tile_scalar_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 32);
 }
 
-void hk_tile_k16__scalar(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
+HK_TILE_EACH(hk_tile_k32__scalar, tile_scalar_k32)
+
+static void tile_scalar_k16(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                          const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
                          const struct hk_qtype_info *info)
 {
     tile_scalar_k(y, ldy, n_rows, tile, x, x_stride, n_cols, n, info, 16);
 }
+
+HK_TILE_EACH(hk_tile_k16__scalar, tile_scalar_k16)

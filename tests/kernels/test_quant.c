@@ -8,7 +8,7 @@
 
 #define MAX_N         960
 #define MAX_ROWS      40
-#define MAX_COLS      20
+#define MAX_COLS      37 /* more than a panel of any level */
 #define MAX_ROW_BYTES (MAX_N / 32 * 34 + 64)
 
 static struct hk_table tables[HK_LEVEL_COUNT];
@@ -160,7 +160,7 @@ static void matmul_make(struct matmul *m, size_t type, size_t n, uint64_t *seed)
     free(x);
     m->y = malloc(MAX_ROWS * MAX_COLS * sizeof(float));
     m->yt = malloc(MAX_ROWS * MAX_COLS * sizeof(float));
-    m->tile = aligned(hk_tile_layout(m->info, n).bytes);
+    m->tile = aligned(HK_TILE_GROUP * hk_tile_layout(m->info, n).bytes);
 }
 
 static void matmul_free(struct matmul *m)
@@ -222,9 +222,12 @@ static void check_level(const struct hk_table *t, struct matmul *m, size_t n_row
         for (size_t r = 0; r < n_rows; r++)
             assert_same_float(got[r], m->y[c * MAX_ROWS + r], m->info->name, t->level, r);
     }
-    for (size_t r0 = 0; r0 < n_rows; r0 += HK_TILE_ROWS) {
-        size_t rows = n_rows - r0 < HK_TILE_ROWS ? n_rows - r0 : HK_TILE_ROWS;
-        q->pack(m->tile, m->w + r0 * m->row_bytes, m->row_bytes, rows, m->n);
+    const size_t group = HK_TILE_GROUP * HK_TILE_ROWS, bytes = hk_tile_layout(m->info, m->n).bytes;
+    for (size_t r0 = 0; r0 < n_rows; r0 += group) {
+        size_t rows = n_rows - r0 < group ? n_rows - r0 : group;
+        for (size_t r = 0; r < rows; r += HK_TILE_ROWS)
+            q->pack(m->tile + r / HK_TILE_ROWS * bytes, m->w + (r0 + r) * m->row_bytes, m->row_bytes,
+                    rows - r < HK_TILE_ROWS ? rows - r : HK_TILE_ROWS, m->n);
         tile_of(t, m->info->family)(m->yt + r0, MAX_ROWS, rows, m->tile, m->x, m->x_stride, n_cols,
                                     m->n, m->info);
     }

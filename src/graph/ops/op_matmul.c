@@ -3,7 +3,7 @@
  *   tokens      unit                          entry
  *   1           ROWS_STREAM weight rows       stream, straight from the stored blocks
  *   2..16       ROWS_STREAM weight rows       few, where the type has one
- *   more        one tile of 16 rows           pack, then the family's tile kernel over all tokens
+ *   more        MATMUL_ROWS_TILE weight rows  pack, then the family's tile kernel over all tokens
  *
  * All three give the same bits (kernels.h), so the choice is only speed. The epilogue runs over the
  * unit's outputs while they are in cache: y = (y * scale + bias) + residual. */
@@ -12,6 +12,7 @@
 
 #define MATMUL_MAX_WEIGHTS 3
 #define MATMUL_ROWS_STREAM 32
+#define MATMUL_ROWS_TILE   (HK_TILE_ROWS * HK_TILE_GROUP)
 #define MATMUL_FEW         16
 
 struct matmul_weight {
@@ -56,7 +57,7 @@ static hearth_status matmul_plan_weight(struct ht_bind *b, struct ht_step *s, in
     s->weight_type = s->in[1]->type;
     s->weight_bytes += (uint64_t)pw->n * pw->row_bytes;
     s->macs_per_row += (uint64_t)pw->n * (uint64_t)w->dim[1];
-    ht_want_scratch(b, hk_tile_layout(info, (size_t)w->dim[1]).bytes);
+    ht_want_scratch(b, HK_TILE_GROUP * hk_tile_layout(info, (size_t)w->dim[1]).bytes);
     return HEARTH_OK;
 }
 
@@ -86,7 +87,7 @@ static int64_t matmul_unit_rows(const struct matmul_weight *w, int64_t tokens)
 {
     if (tokens == 1 || (tokens <= MATMUL_FEW && w->quant->few))
         return MATMUL_ROWS_STREAM;
-    return HK_TILE_ROWS;
+    return MATMUL_ROWS_TILE;
 }
 
 /* Outputs per unit are doubled until the units of one weight fit the limit of a phase. */
@@ -133,7 +134,7 @@ static void matmul_epilogue(const struct ht_step *s, const struct matmul_weight 
 
 /* Outputs [row, row + n_rows) of one weight for all tokens. */
 static void matmul_rows(const struct ht_step *s, const struct matmul_weight *w, int64_t row,
-                        int64_t n_rows, int64_t tokens, void *tile)
+                        int64_t n_rows, int64_t tokens, uint8_t *tile)
 {
     const struct matmul_plan *p = s->plan;
     const struct ht_tensor *x = s->in[0], *y = s->out[0];
@@ -150,10 +151,13 @@ static void matmul_rows(const struct ht_step *s, const struct matmul_weight *w, 
                       (size_t)tokens, k);
         return;
     }
-    for (int64_t r = 0; r < n_rows; r += HK_TILE_ROWS) {
-        size_t n = (size_t)(n_rows - r < HK_TILE_ROWS ? n_rows - r : HK_TILE_ROWS);
-        w->quant->pack(tile, src + (size_t)r * w->row_bytes, w->row_bytes, n, k);
-        w->tile(dst + r, ldy, n, tile, x->data, x_stride, (size_t)tokens, k, w->info);
+    size_t rows = (size_t)n_rows, tile_bytes = hk_tile_layout(w->info, k).bytes;
+    for (size_t r = 0; r < rows; r += MATMUL_ROWS_TILE) {
+        size_t group = rows - r < MATMUL_ROWS_TILE ? rows - r : MATMUL_ROWS_TILE;
+        for (size_t t = 0; t < group; t += HK_TILE_ROWS)
+            w->quant->pack(tile + t / HK_TILE_ROWS * tile_bytes, src + (r + t) * w->row_bytes,
+                           w->row_bytes, group - t < HK_TILE_ROWS ? group - t : HK_TILE_ROWS, k);
+        w->tile(dst + r, ldy, group, tile, x->data, x_stride, (size_t)tokens, k, w->info);
     }
 }
 

@@ -341,23 +341,31 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
         b32_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, n_cols, n);
         return;
     }
-    HB_ALIGNAS(64) uint8_t u[4096];
-    HB_ALIGNAS(64) float d[8 * 16], m[8 * 16];
-    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
+    struct {
+        HB_ALIGNAS(64) uint8_t u[4096];
+        float d[8 * 16], m[8 * 16];
+    } tile[HK512_TILES];
+    HB_ALIGNAS(64) hk512_sums16 acc[16];
+    for (size_t r0 = 0; r0 < n_rows; r0 += 16 * HK512_TILES) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
-        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
-        __m512 acc[16];
-        for (size_t c = 0; c < 16; c++)
-            acc[c] = _mm512_setzero_ps();
+        size_t n_group = n_rows - r0 < 16 * HK512_TILES ? n_rows - r0 : 16 * HK512_TILES;
+        memset(acc, 0, n_cols * sizeof *acc);
         for (size_t s = 0; s * 8 < n / 32; s++) {
             const struct b32_piece p = b32_piece_of(s, n / 32);
-            b32_pack_stretch(u, d, m, rows + p.block * B32_BYTES, row_bytes, n_group, p.n_blocks,
-                             rows + 16 * (row_bytes + 8 * s * B32_BYTES), 8 * B32_BYTES);
-            hk_tile_b32_stretch__avx512(acc, u + 512 * p.first, d + 16 * p.first,
-                                        m + 16 * p.first, p.n_blocks - p.first,
-                                        hk512_cols_at(x, x_stride, n, s, HK_STRETCH_B32),
-                                        n_cols, B32_OFFSET, B32_HAS_MIN);
+            for (size_t t = 0; 16 * t < n_group; t++) {
+                const uint8_t *at = rows + 16 * t * row_bytes;
+                b32_pack_stretch(tile[t].u, tile[t].d, tile[t].m, at + p.block * B32_BYTES,
+                                 row_bytes, n_group - 16 * t < 16 ? n_group - 16 * t : 16,
+                                 p.n_blocks,
+                                 at + 16 * (HK512_TILES * row_bytes + 8 * s * B32_BYTES),
+                                 8 * B32_BYTES);
+            }
+            hk_tile_b32_stretch__avx512(acc, tile->u + 512 * p.first, tile->d + 16 * p.first,
+                                        tile->m + 16 * p.first, n_group > 16 ? sizeof *tile : 0,
+                                        p.n_blocks - p.first,
+                                        hk512_cols_at(x, x_stride, n, s, HK_STRETCH_B32), n_cols,
+                                        B32_OFFSET, B32_HAS_MIN);
         }
-        hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
+        hk512_store_sums(y + r0, ldy, n_group, acc, n_cols);
     }
 }

@@ -98,7 +98,7 @@ static void float_tile_columns(float *restrict y, size_t ldy, size_t n_rows, con
         }
 }
 
-void FLOAT_BODY_OF(hk_tile_float)(float *restrict y, size_t ldy, size_t n_rows,
+static void float_tile(float *restrict y, size_t ldy, size_t n_rows,
                                   const void *restrict tile, const void *restrict x,
                                   size_t x_stride, size_t n_cols, size_t n,
                                   const struct hk_qtype_info *info)
@@ -111,5 +111,7 @@ void FLOAT_BODY_OF(hk_tile_float)(float *restrict y, size_t ldy, size_t n_rows,
                            x_stride, cols, n);
     }
 }
+
+HK_TILE_EACH(FLOAT_BODY_OF(hk_tile_float), float_tile)
 
 #endif

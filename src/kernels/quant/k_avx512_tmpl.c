@@ -341,26 +341,30 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
         k_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, n_cols, n);
         return;
     }
-    HB_ALIGNAS(64) uint8_t u[4096];
-    HB_ALIGNAS(64) int8_t sc[256], mn[256];
-    HB_ALIGNAS(64) float d[16], dmin[16];
-    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
+    struct {
+        HB_ALIGNAS(64) uint8_t u[4096];
+        int8_t sc[256], mn[256];
+        float d[16], dmin[16];
+    } tile[HK512_TILES];
+    HB_ALIGNAS(64) hk512_sums16 acc[16];
+    hk512_k_stretch_fn *stretch =
+        HK_SUB == 32 ? hk_tile_k32_stretch__avx512 : hk_tile_k16_stretch__avx512;
+    for (size_t r0 = 0; r0 < n_rows; r0 += 16 * HK512_TILES) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
-        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
-        __m512 acc[16];
-        for (size_t c = 0; c < 16; c++)
-            acc[c] = _mm512_setzero_ps();
+        size_t n_group = n_rows - r0 < 16 * HK512_TILES ? n_rows - r0 : 16 * HK512_TILES;
+        memset(acc, 0, n_cols * sizeof *acc);
         for (size_t b = 0; b < n / 256; b++) {
-            k_pack_stretch(u, sc, mn, d, dmin, rows + b * K_BYTES, row_bytes, n_group,
-                           rows + 16 * (row_bytes + b * K_BYTES), K_BYTES);
-            struct hk512_cols xs = hk512_cols_at(x, x_stride, n, b, HK_STRETCH);
-            if (HK_SUB == 32)
-                hk_tile_k32_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET,
-                                            K_HAS_MIN);
-            else
-                hk_tile_k16_stretch__avx512(acc, u, sc, mn, d, dmin, xs, n_cols, K_OFFSET,
-                                            K_HAS_MIN);
+            for (size_t t = 0; 16 * t < n_group; t++) {
+                const uint8_t *at = rows + 16 * t * row_bytes;
+                k_pack_stretch(tile[t].u, tile[t].sc, tile[t].mn, tile[t].d, tile[t].dmin,
+                               at + b * K_BYTES, row_bytes,
+                               n_group - 16 * t < 16 ? n_group - 16 * t : 16,
+                               at + 16 * (HK512_TILES * row_bytes + b * K_BYTES), K_BYTES);
+            }
+            stretch(acc, tile->u, tile->sc, tile->mn, tile->d, tile->dmin,
+                    n_group > 16 ? sizeof *tile : 0, hk512_cols_at(x, x_stride, n, b, HK_STRETCH),
+                    n_cols, K_OFFSET, K_HAS_MIN);
         }
-        hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
+        hk512_store_sums(y + r0, ldy, n_group, acc, n_cols);
     }
 }
