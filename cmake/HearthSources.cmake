@@ -4,6 +4,7 @@ file(GLOB HEARTH_GRAPH_OPS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} src/
 set(HEARTH_SOURCES
   src/base/hb_error.c
   src/base/hb_arena.c
+  src/base/hb_budget.c
   src/base/hb_math.c
   src/base/hb_unicode_table.c
   src/base/os/cpu_features.c
@@ -96,6 +97,7 @@ endif()
 
 list(APPEND HEARTH_SOURCES
   src/runtime/file.c
+  src/runtime/memory.c
   src/runtime/model.c
   src/runtime/text.c
   src/runtime/chat.c

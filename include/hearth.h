@@ -89,6 +89,55 @@ typedef struct hearth_allocator {
     void *user;
 } hearth_allocator;
 
+/* A limit on memory, and pools that calls take theirs from, shared by any number of models, sessions and
+ * threads. Whatever is opened with it (config.memory, or its hooks as config.allocator) counts; mapped
+ * files do not. A request that would pass a limit is HEARTH_E_LIMIT with both numbers, before anything
+ * is allocated. All functions are lock-free and may be called from any thread, but open and close. */
+typedef struct hearth_memory hearth_memory;
+
+#define HEARTH_BUFFER_BYTES 4096
+
+typedef struct hearth_memory_config {
+    uint32_t struct_size;
+    uint32_t n_calls;        /* calls at the same time, up to 1024; 0: 16 */
+    uint32_t n_buffers;      /* up to 1024; 0: 64 */
+    uint64_t max_bytes;      /* all that is in use; 0: 2 GiB */
+    uint64_t max_call_bytes; /* what one call may take, and the plan of a tensor session; 0: 1 GiB */
+    uint64_t call_bytes;     /* kept ready for each call once it was used; 0: 256 KiB */
+    hearth_allocator allocator;
+} hearth_memory_config;
+
+HEARTH_API hearth_status hearth_memory_open(const hearth_memory_config *config,
+                                            hearth_memory **memory, hearth_error *err);
+/* Nothing that was opened with it may be alive. NULL is fine. */
+HEARTH_API void hearth_memory_close(hearth_memory *memory);
+
+/* Hooks whose memory counts. NULL from them is a refusal by the limit or by the allocator below. */
+HEARTH_API hearth_allocator hearth_memory_allocator(hearth_memory *memory);
+
+/* Bytes in use now; one load. */
+HEARTH_API uint64_t hearth_memory_used(const hearth_memory *memory);
+
+typedef struct hearth_memory_info {
+    uint32_t struct_size;
+    uint32_t n_calls, n_buffers; /* in use */
+    uint64_t used_bytes, peak_bytes, max_bytes, max_call_bytes;
+    uint64_t refusals;           /* by a limit, or because all places were taken */
+} hearth_memory_info;
+HEARTH_API void hearth_memory_get_info(const hearth_memory *memory, hearth_memory_info *info);
+
+/* HEARTH_BUFFER_BYTES of zeros, aligned to 16 or more. Wiped when given back.
+ * HEARTH_E_LIMIT: all are taken. */
+HEARTH_API hearth_status hearth_memory_take_buffer(hearth_memory *memory, void **buffer,
+                                                   hearth_error *err);
+/* HEARTH_E_ARGUMENT: not a buffer of this memory. HEARTH_E_STATE: it is not taken. */
+HEARTH_API hearth_status hearth_memory_give_buffer(hearth_memory *memory, void *buffer,
+                                                   hearth_error *err);
+
+/* Give the pages that idle calls and buffers keep back to the system; returns the bytes that are no
+ * longer counted. Calls in progress are left alone. */
+HEARTH_API uint64_t hearth_memory_trim(hearth_memory *memory);
+
 /* ---- files --------------------------------------------------------------------------------- */
 
 /* A file's bytes, for programs with an operating system. Models can as well be opened from any
@@ -325,6 +374,7 @@ typedef struct hearth_tokenizer hearth_tokenizer;
 typedef struct hearth_tokenizer_config {
     uint32_t struct_size;
     hearth_allocator allocator; /* for the tokenizer, and for what encoding a text takes */
+    hearth_memory *memory;      /* encoding takes a call of it; NULL: from allocator */
 } hearth_tokenizer_config;
 
 /* From the bytes of the file, told apart by content; they are not needed afterwards. config may be
@@ -471,6 +521,8 @@ typedef struct hearth_session_config {
      * the model knows; that to the first tokens grows, which is what shifting would avoid and this does
      * not, to leave every key as it was computed. */
     int32_t n_sink, n_window;
+    hearth_memory *memory; /* what the session allocates counts there; used unless `mem` or `allocator`
+                            * is given. A plan that does not fit is refused before it is made */
 } hearth_session_config;
 
 #define HEARTH_SESSION_PROFILE   1u /* time every step, see hearth_session_profile */
@@ -657,6 +709,7 @@ typedef struct hearth_encoder_config {
     int32_t max_tokens;  /* 0: as the tokenizer's file and the model's position table allow */
     int32_t truncate;    /* longer texts are cut and marked; else refused */
     hearth_allocator allocator;
+    hearth_memory *memory; /* a text takes a call of it; NULL: from allocator */
 } hearth_encoder_config;
 
 HEARTH_API hearth_status hearth_encoder_open(const hearth_encoder_config *config,
@@ -789,6 +842,7 @@ typedef struct hearth_generation_config {
     hearth_allocator allocator;
     int32_t match_prompt;        /* a prompt is the whole text of the sequence: what the session holds
                                   * of it is not computed again, see hearth_seq_match */
+    hearth_memory *memory;       /* the generation is a call of it from open to close; or NULL */
 } hearth_generation_config;
 
 /* One running generation: borrow a session, feed a prompt, then take text piece by piece. */

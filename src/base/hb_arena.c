@@ -20,6 +20,11 @@ void hb_arena_init_growing(struct hb_arena *a, const struct hb_alloc *hooks)
     *a = (struct hb_arena){.hooks = *hooks};
 }
 
+void hb_arena_init_on(struct hb_arena *a, void *mem, size_t size, const struct hb_alloc *hooks)
+{
+    *a = (struct hb_arena){.base = mem, .size = size, .hooks = *hooks};
+}
+
 /* Where a piece would start in the current chunk; false if it does not fit. */
 static bool arena_place(const uint8_t *base, size_t size, size_t used, size_t n, size_t align,
                         size_t *start)

@@ -52,6 +52,8 @@ struct hb_arena_mark {
 
 void hb_arena_init_fixed(struct hb_arena *a, void *mem, size_t size);
 void hb_arena_init_growing(struct hb_arena *a, const struct hb_alloc *hooks);
+/* Growing, and the first piece is the caller's; hb_arena_release leaves that alone. */
+void hb_arena_init_on(struct hb_arena *a, void *mem, size_t size, const struct hb_alloc *hooks);
 
 /* n zeroed bytes at an address that is a multiple of align (a power of two). n = 0 gives a valid
  * pointer. HEARTH_E_MEMORY names what was asked and what is left. */

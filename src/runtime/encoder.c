@@ -2,6 +2,7 @@
  *
  * A text is one run with batch 1. Where the graph declares a fixed number of tokens the ids are padded
  * to it behind a mask of zeros; else nothing is padded. */
+#include "runtime/hr_memory.h"
 #include "runtime/hr_tokenizer.h"
 #include "base/hb_check.h"
 #include "base/hb_math.h"
@@ -149,7 +150,7 @@ hearth_status hearth_encoder_open(const hearth_encoder_config *config, hearth_en
     if (!c.tokenizer && !hr_session_model(c.session)->tokenizer)
         return hb_fail(err, HEARTH_E_ARGUMENT,
                        "encoder: no tokenizer was given, and the model has none of its own");
-    HB_TRY(hr_hooks(&c.allocator, &hooks, err));
+    HB_TRY(hr_memory_hooks(c.memory, &c.allocator, &hooks, err));
     hearth_encoder *e = hooks.alloc(hooks.user, sizeof *e);
     if (!e)
         return hb_fail(err, HEARTH_E_MEMORY, "encoder: the allocator refused %zu bytes", sizeof *e);

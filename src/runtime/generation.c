@@ -37,6 +37,8 @@ hearth_status hearth_generation_open(hearth_session *session,
     hearth_generation_config c = {.struct_size = sizeof c};
     hearth_session_info info = {.struct_size = sizeof info};
     struct hb_alloc hooks;
+    struct hr_call own, *call;
+    hearth_generation *g = NULL;
     if (config)
         memcpy(&c, config, config->struct_size < sizeof c ? config->struct_size : sizeof c);
     HB_TRY(hr_hooks(&c.allocator, &hooks, err));
@@ -45,32 +47,35 @@ hearth_status hearth_generation_open(hearth_session *session,
     if (c.max_tokens < 0)
         return hb_fail(err, HEARTH_E_RANGE, "generation: max_tokens %d; 0 or more is accepted",
                        c.max_tokens);
-    hearth_generation *g = hooks.alloc(hooks.user, sizeof *g);
-    if (!g)
-        return hb_fail(err, HEARTH_E_MEMORY, "generation: the allocator refused %zu bytes",
-                       sizeof *g);
-    memset(g, 0, sizeof *g);
+    HB_TRY(hr_call_begin(c.memory, &hooks, &own, &call, err));
+    hearth_status status = HB_ARENA_NEW(&call->arena, hearth_generation, 1, &g, err);
+    if (status != HEARTH_OK)
+        return hr_call_end(call, status, err);
     hearth_session_get_info(session, &info);
     g->session = session;
     g->model = hr_session_model(session);
     g->config = c;
-    g->hooks = hooks;
     g->pending = -1;
     g->n_ctx = info.n_ctx;
     g->confirmed = hearth_seq_length(session, c.seq);
-    hearth_status status = hr_tail_stops(&g->tail, c.stop, c.n_stop, err);
-    if (status != HEARTH_OK) {
-        hooks.free(hooks.user, g, sizeof *g);
-        return status;
+    status = hr_tail_stops(&g->tail, c.stop, c.n_stop, err);
+    if (status != HEARTH_OK)
+        return hr_call_end(call, status, err);
+    if (call == &own) { /* a call of no memory moves into what it made */
+        g->own = own;
+        call = &g->own;
     }
+    g->call = call;
     *gen = g;
     return HEARTH_OK;
 }
 
 void hearth_generation_close(hearth_generation *g)
 {
-    if (g)
-        g->hooks.free(g->hooks.user, g, sizeof *g);
+    if (!g)
+        return;
+    struct hr_call own = g->own; /* the generation lives in what is released */
+    hr_call_end(g->call == &g->own ? &own : g->call, HEARTH_OK, NULL);
 }
 
 /* ---- the machine ---- */

@@ -17,6 +17,7 @@
 #ifndef HR_GENERATION_H
 #define HR_GENERATION_H
 
+#include "runtime/hr_memory.h"
 #include "runtime/hr_model.h"
 
 #define GENERATION_MAX_STOPS     16
@@ -50,7 +51,7 @@ struct hearth_generation {
     hearth_session *session;
     const hearth_model *model;
     hearth_generation_config config;
-    struct hb_alloc hooks;
+    struct hr_call own, *call; /* the memory it lives in */
     int32_t n_ctx;
     const int32_t *prompt;   /* borrowed until it is in the sequence; NULL: none */
     size_t prompt_n, prompt_done;

@@ -8,6 +8,7 @@
 struct hearth_tokenizer {
     struct hb_arena arena; /* holds the handle too */
     struct hb_alloc hooks; /* for texts */
+    hearth_memory *memory; /* for texts, or NULL */
     struct hv_pipe *pipe;
 };
 

@@ -4,6 +4,7 @@
  *
  * session_build makes the first part and learns the sizes of the rest; hearth_session_need stops
  * there, with the arena on borrowed memory, so that the plan printed is the plan used. */
+#include "runtime/hr_memory.h"
 #include "runtime/hr_session.h"
 #include "graph/ht_pool.h"
 #include "base/hb_check.h"
@@ -84,6 +85,8 @@ static hearth_status session_defaults(const hearth_model *m, const hearth_sessio
                        in->struct_size);
     if (in)
         memcpy(c, in, in->struct_size < sizeof *c ? in->struct_size : sizeof *c);
+    if (c->memory && !c->allocator.alloc && !c->allocator.free)
+        c->allocator = hearth_memory_allocator(c->memory);
     if (m->info.kind != HEARTH_MODEL_GENERATIVE)
         return hb_fail(err, HEARTH_E_UNSUPPORTED,
                        "session: this model holds no graph that generates text");
@@ -261,12 +264,16 @@ static hearth_status session_config_copy(const hearth_session_config *in, hearth
                        in->struct_size);
     if (in)
         memcpy(c, in, in->struct_size < sizeof *c ? in->struct_size : sizeof *c);
+    if (c->memory && !c->allocator.alloc && !c->allocator.free)
+        c->allocator = hearth_memory_allocator(c->memory);
     return HEARTH_OK;
 }
 
 static size_t session_budget(const hearth_session_config *c)
 {
     uint64_t budget = c->max_bytes ? c->max_bytes : hr_infer_default_budget();
+    uint64_t most = hr_memory_call_limit(c->memory);
+    budget = budget < most ? budget : most;
     return budget > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)budget;
 }
 
@@ -285,6 +292,7 @@ static hearth_status session_open_tensors(const hearth_model *model,
     bool from_os = !c.mem && !c.allocator.alloc;
     void *block = c.mem;
     if (!c.mem) {
+        HB_TRY(hr_memory_fits(c.memory, "session", bytes, err));
         HB_TRY(hr_hooks(&c.allocator, &hooks, err));
         block = from_os ? hb_os_block_alloc(bytes) : hooks.alloc(hooks.user, bytes);
         if (!block)
@@ -344,6 +352,7 @@ static hearth_status session_allocate(const hearth_model *model, hearth_session_
     if (c->max_bytes && *bytes > c->max_bytes)
         return hb_fail(err, HEARTH_E_LIMIT, "session: it needs %zu bytes; the limit is %llu",
                        *bytes, (unsigned long long)c->max_bytes);
+    HB_TRY(hr_memory_fits(c->memory, "session", *bytes, err));
     HB_TRY(hr_hooks(&c->allocator, hooks, err));
     if (session_without_arena(c)) {
         *block = NULL;

@@ -1,4 +1,5 @@
 /* Tokenizers of their own: a pipe of the tokenizer room behind a handle. */
+#include "runtime/hr_memory.h"
 #include "runtime/hr_tokenizer.h"
 #include <string.h>
 
@@ -10,7 +11,10 @@ hearth_status hearth_tokenizer_open(const hearth_bytes *file, const hearth_token
     hearth_tokenizer *t = NULL;
     if (!file || !file->data || file->size == 0 || !tokenizer)
         return hb_fail(err, HEARTH_E_ARGUMENT, "tokenizer: no bytes were given");
-    HB_TRY(hr_hooks(config ? &config->allocator : NULL, &hooks, err));
+    hearth_tokenizer_config c = {.struct_size = sizeof c};
+    if (config)
+        memcpy(&c, config, config->struct_size < sizeof c ? config->struct_size : sizeof c);
+    HB_TRY(hr_memory_hooks(c.memory, &c.allocator, &hooks, err));
     hb_arena_init_growing(&arena, &hooks);
     hearth_status status = HB_ARENA_NEW(&arena, struct hearth_tokenizer, 1, &t, err);
     if (status == HEARTH_OK)
@@ -23,6 +27,7 @@ hearth_status hearth_tokenizer_open(const hearth_bytes *file, const hearth_token
     }
     t->arena = arena;
     t->hooks = hooks;
+    t->memory = c.memory;
     *tokenizer = t;
     return HEARTH_OK;
 }
@@ -44,12 +49,13 @@ hearth_status hearth_tokenizer_encode(const hearth_tokenizer *tokenizer, const c
                                       size_t text_len, uint32_t flags, int32_t *tokens,
                                       size_t capacity, size_t *n, hearth_error *err)
 {
-    struct hb_arena scratch;
+    struct hr_call own, *call;
     struct hv_encoding e;
     uint32_t f = (flags & HEARTH_TOKENIZE_SPECIAL ? HV_ADD_SPECIAL : 0) |
                  (flags & HEARTH_TOKENIZE_PARSE_SPECIAL ? HV_PARSE_SPECIAL : 0);
-    hb_arena_init_growing(&scratch, &tokenizer->hooks);
-    hearth_status status = hv_pipe_encode(tokenizer->pipe, text, text_len, f, 0, &scratch, &e, err);
+    HB_TRY(hr_call_begin(tokenizer->memory, &tokenizer->hooks, &own, &call, err));
+    hearth_status status =
+        hv_pipe_encode(tokenizer->pipe, text, text_len, f, 0, &call->arena, &e, err);
     if (status == HEARTH_OK) {
         *n = e.n;
         if (e.n > capacity)
@@ -58,6 +64,5 @@ hearth_status hearth_tokenizer_encode(const hearth_tokenizer *tokenizer, const c
         else if (e.n)
             memcpy(tokens, e.ids, e.n * sizeof *tokens);
     }
-    hb_arena_release(&scratch);
-    return status;
+    return hr_call_end(call, status, err);
 }
