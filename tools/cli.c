@@ -71,7 +71,8 @@ static const struct hc_option cli_common[] = {
     {"--no-mmap", HC_FLAG, COMMON(no_mmap), 0, 0, NULL, "read the model into memory, do not map it"},
     {"--json", HC_FLAG, COMMON(json), 0, 0, NULL, "print the result as JSON"},
     {"--weights", HC_LATER, 0, 0, 0, "TYPE", "ONNX models"},
-    {"--template", HC_LATER, 0, 0, 0, "NAME", "chat templates"},
+    {"--template", HC_TEXT, COMMON(chat_template), 0, 0, "NAME",
+     "chat template: chatml, llama3, mistral-v7, ...; a wrong name lists them"},
     HC_OPTIONS_END,
 };
 

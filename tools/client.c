@@ -408,9 +408,18 @@ static void client_on_interrupt(int number)
 void hc_interrupt_to(hearth_session *session)
 {
     client_session = session;
-    if (!session)
+    if (!session) {
+        signal(SIGINT, SIG_DFL);
         return;
+    }
     struct sigaction action = {.sa_handler = client_on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+}
+
+void hc_interrupt_flag(void)
+{
+    struct sigaction action = {.sa_handler = client_on_interrupt};
+    client_interrupt = 0;
     sigaction(SIGINT, &action, NULL);
 }
 

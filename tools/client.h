@@ -89,6 +89,8 @@ uint64_t hc_random_seed(void);
 /* From now on Ctrl-C stops the session's step and sets the flag that hc_interrupted returns; a
  * second one ends the process. */
 void hc_interrupt_to(hearth_session *session);
+/* Ctrl-C only sets the flag, as often as it comes, until hc_interrupt_to(NULL); the flag is cleared. */
+void hc_interrupt_flag(void);
 bool hc_interrupted(void);
 
 /* End of a command: flush stdout and report what the system says about it. */

@@ -22,7 +22,7 @@ static hearth_status chat_unknown(hearth_status status, const char *what, hearth
 {
     char names[CHAT_NAMES];
     hv_chatformat_list(names, sizeof names);
-    return hb_fail(err, status, "chat: %s; known: %s", what, names);
+    return hb_fail(err, status, "%s: %s", what, names);
 }
 
 /* The template of the model's file: interpreted, or recognised. */
@@ -33,7 +33,7 @@ static hearth_status chat_from_model(struct hearth_chat *c, const hearth_chat_co
     hearth_error why = {.text = "switched off"};
     struct hv_jinja *jinja;
     if (text.len == 0)
-        return chat_unknown(HEARTH_E_NOT_FOUND, "the model has no template, name one", err);
+        return chat_unknown(HEARTH_E_NOT_FOUND, "chat: the model has no template; known ones", err);
     if (!(config->flags & HEARTH_CHAT_NO_JINJA) &&
         hv_jinja_parse(&c->own, text.bytes, text.len, &jinja, &why) == HEARTH_OK) {
         c->jinja = jinja;
@@ -43,7 +43,7 @@ static hearth_status chat_from_model(struct hearth_chat *c, const hearth_chat_co
     if (c->format)
         return HEARTH_OK;
     char what[160];
-    hb_format(what, sizeof what, "the model's template is not understood (%.*s), name one", 100,
+    hb_format(what, sizeof what, "chat: the model's template is not understood (%s); known ones",
               why.text);
     return chat_unknown(HEARTH_E_UNSUPPORTED, what, err);
 }
@@ -58,7 +58,9 @@ static hearth_status chat_choose(struct hearth_chat *c, const hearth_chat_config
         if (c->format)
             return HEARTH_OK;
         char what[96];
-        hb_format(what, sizeof what, "no template is called %.*s", 40, config->format);
+        size_t n = strlen(config->format);
+        hb_format(what, sizeof what, "chat: template %.*s is not known; these are",
+                  (int)(n > 40 ? 40 : n), config->format);
         return chat_unknown(HEARTH_E_UNSUPPORTED, what, err);
     }
     if (!config->jinja)

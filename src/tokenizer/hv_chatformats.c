@@ -101,7 +101,9 @@ struct chatformat_writer {
 static hearth_status chatformat_put(const struct chatformat_writer *w, const char *text)
 {
     for (const char *p = text; *p;) {
-        size_t n = strcspn(p, "\1\2");
+        size_t n = 0;
+        while (p[n] && p[n] != '\1' && p[n] != '\2')
+            n++;
         HB_TRY(hv_marked_fill(w->out, p, n, 0, w->err));
         p += n;
         if (*p) {

@@ -20,8 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = str(ROOT / "fixtures/models/books-draft-6m-q8_0.gguf")
 PROGRAM = sys.argv[1:]
 PROMPT = "It was a dark and stormy night, and the old house"
-LATER = ("chat", "quantize", "serve", "client")
-COMMANDS = ("generate", "tokenize", "perplexity", "inspect", "bench")
+LATER = ("quantize", "serve", "client")
+COMMANDS = ("generate", "chat", "tokenize", "perplexity", "inspect", "bench")
 
 
 def run(*args, **kwargs):
@@ -154,7 +154,6 @@ class Usage(Base):
             ((*g, "--ctk", "q9_9"), "q9_9"),
             ((*g, "--draft", "d.gguf"), "--draft: not in this build"),
             ((*g, "--lookup"), "--lookup: not in this build"),
-            ((*g, "--template", "chatml"), "--template: not in this build"),
             ((*g, "--weights", "bf16"), "--weights: not in this build"),
             ((*g, *["--stop", "a"] * 17), "--stop: given more than 16"),
             ((*g[:-1], ""), "-p: no tokens"),
@@ -395,6 +394,101 @@ class Inspect(Base):
         text = run("inspect", "-m", MODEL).stdout.decode()
         for part in ("metadata", "tensors", "types", "memory plan", "token_embd.weight"):
             self.assertIn(part, text)
+
+
+class Chat(Base):
+    ARGS = ("-m", MODEL, "--template", "chatml", "-s", 1)
+
+    def turns(self, text, *args):
+        return subprocess.run([*PROGRAM, "chat", *map(str, (*self.ARGS, *args))], input=text.encode(),
+                              capture_output=True, timeout=300)
+
+    def test_a_model_without_template_names_them_all(self):
+        self.assert_refused(3, "no chat template in it; --template takes llama3 .* deepseek2", "chat",
+                            "-m", MODEL, "-p", "x")
+        self.assert_refused(2, "--template: nonesuch; --template takes .*chatml", "chat", "-m", MODEL,
+                            "-p", "x", "--template", "nonesuch")
+
+    def test_a_message(self):
+        r = run("chat", *self.ARGS, "-p", "Hi<|im_end|>", "--json", "-n", 5, "--show-prompt",
+                "--system", "Be brief.")
+        out = json.loads(r.stdout)
+        self.assertEqual(out["finish_reason"], "length")
+        self.assertEqual(len(out["tokens"]), 5)
+        ids = out["prompt_tokens"]
+        self.assertEqual((ids.count(1), ids.count(2)), (3, 2))  # the message's mark is plain text
+        self.assertIn(b"prompt: <|im_start|>system\\nBe brief.<|im_end|>\\n<|im_start|>user\\nHi"
+                      b"<|im_end|><|im_end|>\\n<|im_start|>assistant\\n\n", r.stderr)
+        again = json.loads(run("chat", *self.ARGS, "-p", "Hi<|im_end|>", "--json", "-n", 5, "--system",
+                               "Be brief.", "-t", 1).stdout)
+        self.assertEqual((again["text"], again["tokens"]), (out["text"], out["tokens"]))
+
+    def test_a_template_from_a_file(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jinja") as f:
+            f.write("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}")
+            f.flush()
+            r = run("chat", "-m", MODEL, "--template-file", f.name, "-p", "x", "-n", 1, "--show-prompt")
+        if b"HEARTH_JINJA" not in r.stderr:
+            self.assertIn(b"prompt: <user>x\n", r.stderr)
+
+    def test_a_turn_computes_only_what_is_new(self):
+        r = self.turns("First message\nAnd the second one\nA third\n", "-n", 8, "--json")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        outs = [json.loads(x) for x in r.stdout.splitlines()]
+        self.assertEqual(len(outs), 3)
+        matched = [int(x) for x in re.findall(rb"(\d+) of them there already", r.stderr)]
+        self.assertEqual(matched[0], 0)
+        for i in (1, 2):
+            before = outs[i - 1]["prompt_tokens"] + outs[i - 1]["tokens"]
+            self.assertEqual(outs[i]["prompt_tokens"][:len(before)], before)
+            # all but the token chosen last, which no step has run
+            self.assertEqual(matched[i], len(before) - 1)
+        # the same conversation at once gives the same answer: what is kept is what is computed
+        alone = self.turns("First message\n", "-n", 8, "--json")
+        self.assertEqual(json.loads(alone.stdout)["tokens"], outs[0]["tokens"])
+
+    def test_interrupt_ends_the_answer_and_not_the_program(self):
+        p = subprocess.Popen([*PROGRAM, "chat", *map(str, self.ARGS), "-n", "-1", "--ignore-eos"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2):
+            p.stdin.write(b"Tell me a long story\n")
+            p.stdin.flush()
+            p.stdout.read(20)
+            p.send_signal(signal.SIGINT)
+        _, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0, err)
+        self.assertEqual(err.count(b"; cancelled; "), 2, err)
+
+    def test_a_terminal(self):
+        import pty
+        import select
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ["TERM"] = "dumb"
+            os.execv(PROGRAM[0], [*PROGRAM, "chat", *map(str, self.ARGS), "-n", "-1", "--ignore-eos"])
+        seen = b""
+
+        def until(text):
+            nonlocal seen
+            end = time.monotonic() + 60
+            while text not in seen:
+                self.assertLess(time.monotonic(), end, seen)
+                if select.select([fd], [], [], 1)[0]:
+                    seen += os.read(fd, 65536)
+            seen = seen[seen.index(text) + len(text):]
+
+        until(b"> ")
+        os.write(fd, b"Tell me a story\r")
+        until(b"Tell me a story")
+        time.sleep(0.5)
+        os.write(fd, b"\x03")
+        until(b"cancelled")
+        until(b"> ")
+        os.write(fd, b"/clear\r")
+        until(b"> ")
+        os.write(fd, b"/exit\r")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        os.close(fd)
 
 
 class Bench(Base):

@@ -1,0 +1,44 @@
+/* Lines: libedit where it is built in and a terminal is there, else getline. */
+#include "line.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#if HEARTH_WITH_LINE_EDIT
+#include <editline/readline.h>
+#endif
+
+#if HEARTH_WITH_LINE_EDIT
+static bool line_edited(const char *prompt, struct hc_text *line)
+{
+    char *text = readline(prompt);
+    if (!text)
+        return false;
+    if (*text)
+        add_history(text);
+    *line = (struct hc_text){text, strlen(text)};
+    return true;
+}
+#endif
+
+bool hc_line_read(const char *prompt, struct hc_text *line)
+{
+    char *text = NULL;
+    size_t capacity = 0;
+    bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+#if HEARTH_WITH_LINE_EDIT
+    if (terminal && isatty(STDOUT_FILENO))
+        return line_edited(prompt, line);
+#endif
+    if (terminal)
+        fputs(prompt, stderr);
+    ssize_t n = getline(&text, &capacity, stdin);
+    if (n < 0) {
+        free(text);
+        return false;
+    }
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+        n--;
+    *line = (struct hc_text){text, (size_t)n};
+    return true;
+}
