@@ -43,7 +43,7 @@ static int generating_poll(void *user, size_t done, size_t total)
 }
 
 static int generating_sampler(const struct hc_generating *g, const struct hc_model *m,
-                              hearth_sampler **sampler)
+                              struct hc_run *run)
 {
     hearth_error err = {0};
     hearth_sampler_config config = {.struct_size = sizeof config,
@@ -53,11 +53,11 @@ static int generating_sampler(const struct hc_generating *g, const struct hc_mod
                                     .min_p = g->min_p,
                                     .repeat_penalty = g->repeat_penalty,
                                     .seed = g->seed.value};
-    if (!g->seed.given)
+    if (!g->seed.given) {
         config.seed = hc_random_seed();
-    if (!g->seed.given && g->temperature > 0)
-        fprintf(stderr, "seed %llu\n", (unsigned long long)config.seed);
-    hearth_status status = hearth_sampler_open(m->model, &config, sampler, &err);
+        run->untold_seed = g->temperature > 0 ? config.seed : 0;
+    }
+    hearth_status status = hearth_sampler_open(m->model, &config, &run->sampler, &err);
     return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_USAGE, "sampling", status, &err);
 }
 
@@ -72,7 +72,7 @@ int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
                                      .kv_type_v = g->type_v};
     int rc = hc_session_open(common, m, &session, &run->session);
     if (rc == HC_OK)
-        rc = generating_sampler(g, m, &run->sampler);
+        rc = generating_sampler(g, m, run);
     if (rc != HC_OK)
         return rc;
     hearth_generation_config config = {.struct_size = sizeof config,
@@ -149,6 +149,9 @@ int hc_run_prompt(struct hc_run *run, const struct hc_generating *g, const int32
         r->finish = HEARTH_FINISH_CANCELLED;
     else if (status != HEARTH_OK)
         return hc_fail_status(HC_FAILED, "prompt", status, &err);
+    if (run->untold_seed)
+        fprintf(stderr, "seed %llu\n", (unsigned long long)run->untold_seed);
+    run->untold_seed = 0;
     if (g->n == 0 && r->finish == HEARTH_FINISH_NONE)
         r->finish = HEARTH_FINISH_LENGTH;
     t0 = hc_now_ns();

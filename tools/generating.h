@@ -83,6 +83,7 @@ struct hc_run {
     hearth_generation *gen;
     bool terminal;       /* progress goes there */
     bool shown;
+    uint64_t untold_seed; /* chosen here, and not printed yet; 0: none */
     uint64_t started_ns;
 };
 
