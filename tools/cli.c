@@ -65,7 +65,7 @@ static const struct hc_option cli_common[] = {
     {"--no-arena", HC_FLAG, COMMON(no_arena), 0, 0, NULL,
      "blocks from the heap as they are needed, not one arena per session"},
     {"--memory-limit", HC_BYTES, COMMON(memory_limit), 0, 0, "BYTES",
-     "refuse what needs more; K, M, G for powers of 1024"},
+     "refuse what needs more, the file included; default: 2 GiB beyond it"},
     {"--external-data", HC_FLAG, COMMON(external_data), 0, 0, NULL,
      "ONNX: tensors may keep their data in other files beside the model"},
     {"--no-mmap", HC_FLAG, COMMON(no_mmap), 0, 0, NULL, "read the model into memory, do not map it"},

@@ -42,11 +42,25 @@ static int client_file_open(const struct hc_common *common, const char *path, st
     return HC_OK;
 }
 
+/* Without --memory-limit the library's own: 2 GiB beyond the files. */
+static int client_memory_open(const struct hc_common *common, struct hc_model *m)
+{
+    hearth_error err = {0};
+    hearth_memory_config config = {.struct_size = sizeof config, .n_calls = 1, .n_buffers = 1};
+    if (common->memory_limit)
+        config.max_bytes = common->memory_limit - m->file_bytes;
+    if (common->memory_limit && common->memory_limit <= m->file_bytes)
+        return hc_fail(HC_LIMIT, m->path, "the file has %llu bytes; --memory-limit is %llu",
+                       (unsigned long long)m->file_bytes, (unsigned long long)common->memory_limit);
+    hearth_status status = hearth_memory_open(&config, &m->memory, &err);
+    return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_LIMIT, "--memory-limit", status, &err);
+}
+
 int hc_files_open(const struct hc_common *common, struct hc_model *m)
 {
     int no = 1, count = 1;
     *m = (struct hc_model){.path = common->model, .external_data = common->external_data,
-                           .process_bytes = hc_peak_rss()};
+                           .process_bytes = hc_process_rss()};
     bool split = client_split_name(m->path, &no, &count);
     if (split && no != 1)
         return hc_fail(HC_USAGE, m->path, "part %d of a split model; its first part, "
@@ -63,7 +77,7 @@ int hc_files_open(const struct hc_common *common, struct hc_model *m)
         rc = client_file_open(common, path, m);
     }
     free(path);
-    return rc;
+    return rc == HC_OK ? client_memory_open(common, m) : rc;
 }
 
 hearth_status hc_model_from_files(struct hc_model *m, uint32_t flags, hearth_error *err)
@@ -73,7 +87,8 @@ hearth_status hc_model_from_files(struct hc_model *m, uint32_t flags, hearth_err
         return HEARTH_E_MEMORY;
     for (size_t i = 0; i < m->n_files; i++)
         bytes[i] = (hearth_bytes){hearth_file_bytes(m->files[i]), hearth_file_size(m->files[i])};
-    hearth_model_config config = {.struct_size = sizeof config, .flags = flags};
+    hearth_model_config config = {.struct_size = sizeof config, .flags = flags,
+                                  .allocator = hearth_memory_allocator(m->memory)};
     const char *slash = strrchr(m->path, '/');
     char *dir = NULL; /* the model's own */
     if (m->external_data) {
@@ -97,6 +112,12 @@ int hc_model_open(const struct hc_common *common, uint32_t flags, struct hc_mode
     if (rc != HC_OK)
         return rc;
     hearth_status status = hc_model_from_files(m, flags, &err);
+    hearth_memory_info info = {.struct_size = sizeof info};
+    hearth_memory_get_info(m->memory, &info);
+    if (status == HEARTH_E_MEMORY && info.refusals > 0)
+        return hc_fail(HC_LIMIT, m->path, "the model needs more than the %llu bytes that are in use; "
+                       "the limit beyond its file is %llu", (unsigned long long)info.peak_bytes,
+                       (unsigned long long)info.max_bytes);
     return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_REFUSED, m->path, status, &err);
 }
 
@@ -106,6 +127,7 @@ void hc_model_close(struct hc_model *m)
     for (size_t i = 0; i < m->n_files; i++)
         hearth_file_close(m->files[i]);
     free(m->files);
+    hearth_memory_close(m->memory);
     *m = (struct hc_model){0};
 }
 
@@ -198,12 +220,11 @@ static int client_session_open(const struct hc_common *common, const struct hc_m
     config->flags |= common->no_arena ? HEARTH_SESSION_NO_ARENA : 0;
     config->pool = s->pool;
     config->level = common->level;
-    if (common->memory_limit) {
-        uint64_t taken = m->file_bytes + m->info.model_bytes;
-        if (taken >= common->memory_limit)
-            return hc_fail(HC_LIMIT, m->path, "the model takes %llu bytes; --memory-limit is %llu",
-                           (unsigned long long)taken, (unsigned long long)common->memory_limit);
-        config->max_bytes = common->memory_limit - taken;
+    config->memory = m->memory;
+    if (kind == HEARTH_MODEL_TENSOR && common->memory_limit) { /* what is left is its plan */
+        hearth_memory_info info = {.struct_size = sizeof info};
+        hearth_memory_get_info(m->memory, &info);
+        config->max_bytes = info.max_bytes - info.used_bytes;
     }
     status = hearth_session_open(m->model, config, &s->session, &err);
     if (status != HEARTH_OK)
@@ -368,17 +389,31 @@ double hc_ms_since(uint64_t start_ns)
     return (double)(hc_now_ns() - start_ns) * 1e-6;
 }
 
-uint64_t hc_peak_rss(void)
+/* A figure of the process as the system tells it, in bytes; 0 where it does not. */
+static uint64_t client_status(const char *key)
 {
     FILE *f = fopen("/proc/self/status", "r");
     char line[256];
     unsigned long long kib = 0;
+    size_t len = strlen(key);
     while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmHWM: %llu", &kib) == 1)
+        if (strncmp(line, key, len) == 0 && sscanf(line + len, ": %llu", &kib) == 1)
             break;
     if (f)
         fclose(f);
     return kib * 1024;
+}
+
+uint64_t hc_peak_rss(void)
+{
+    return client_status("VmHWM");
+}
+
+uint64_t hc_process_rss(void)
+{
+    uint64_t whole = client_status("RssAnon") + client_status("VmExe") + client_status("VmLib");
+    uint64_t now = hc_peak_rss();
+    return whole > now ? whole : now;
 }
 
 uint64_t hc_random_seed(void)

@@ -12,7 +12,8 @@ struct hc_model {
     hearth_file **files; /* [n_files], the parts of a split model in order */
     size_t n_files;
     uint64_t file_bytes; /* of all parts */
-    uint64_t process_bytes; /* resident before the first file was opened: program and libraries */
+    uint64_t process_bytes; /* program and libraries, see hc_process_rss */
+    hearth_memory *memory;  /* what model and sessions allocate, within the limit */
     hearth_model *model;
     hearth_model_info info;
 };
@@ -84,6 +85,9 @@ int hc_tokenizer_encode(const hearth_tokenizer *tokenizer, const struct hc_text 
 uint64_t hc_now_ns(void);     /* monotonic */
 double hc_ms_since(uint64_t start_ns);
 uint64_t hc_peak_rss(void);   /* bytes; 0 where the system does not tell */
+/* What program and libraries take at most before anything is opened: all of their code, of which a run
+ * touches more as it goes, and the private pages there are. */
+uint64_t hc_process_rss(void);
 uint64_t hc_random_seed(void);
 
 /* From now on Ctrl-C stops the session's step and sets the flag that hc_interrupted returns; a

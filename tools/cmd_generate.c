@@ -1,6 +1,7 @@
 /* hearth generate: continue a text, streaming it to stdout, or as one JSON object. */
 #include "commands.h"
 #include "generating.h"
+#include "plan.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@ struct generate_settings {
     const char *p;
     const char *f;
     bool parse_special;
+    bool dry_run;
     struct hc_generating g;
 };
 
@@ -45,6 +47,28 @@ static int generate_with_model(const struct generate_settings *s, const struct h
     return rc;
 }
 
+/* What a run would take: the plan is made, and nothing of it is touched. */
+static int generate_plan(const struct generate_settings *s)
+{
+    struct hc_model m = {0};
+    struct hc_run run = {0};
+    int rc = hc_model_open(&s->common, 0, &m);
+    if (rc == HC_OK)
+        rc = hc_run_open(&s->common, &s->g, &m, false, &run);
+    if (rc == HC_OK && s->common.json) {
+        struct hj j = {.file = stdout};
+        hj_open(&j, NULL, '{');
+        hc_plan_json(&j, &m, &run.session);
+        hj_close(&j, '}');
+        fputc('\n', stdout);
+    } else if (rc == HC_OK) {
+        hc_plan_print(&m, &run.session);
+    }
+    hc_run_close(&run);
+    hc_model_close(&m);
+    return rc == HC_OK ? hc_finish_output() : rc;
+}
+
 static int generate_run(const void *settings)
 {
     const struct generate_settings *s = settings;
@@ -52,6 +76,8 @@ static int generate_run(const void *settings)
     struct hc_model model = {0};
     struct hc_tokens prompt = {0};
     struct hc_result result = {0};
+    if (s->dry_run)
+        return generate_plan(s);
     int rc = hc_text_take(s->p, s->f, &text);
     if (rc == HC_OK)
         rc = hc_model_open(&s->common, 0, &model);
@@ -71,6 +97,8 @@ static const struct hc_option generate_options[] = {
     HC_GENERATING_OPTIONS(struct generate_settings, g),
     {"--parse-special", HC_FLAG, FIELD(parse_special), 0, 0, NULL,
      "texts of special tokens in the prompt become their ids"},
+    {"--dry-run", HC_FLAG, FIELD(dry_run), 0, 0, NULL,
+     "print the memory a run would take, and stop; -p is not needed"},
     HC_OPTIONS_END,
 };
 

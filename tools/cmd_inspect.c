@@ -3,6 +3,7 @@
 #include "client.h"
 #include "commands.h"
 #include "json_out.h"
+#include "plan.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,40 +155,6 @@ static void inspect_json_stored(struct hj *j, const struct hc_model *m)
     hj_close(j, '}');
 }
 
-/* ---- the memory plan ---- */
-
-/* One row per figure of the plan: key of the JSON object, value, text. */
-#define INSPECT_PLAN(ROW)                                                                          \
-    ROW("n_ctx", (uint64_t)hs->info.n_ctx, "positions per sequence")                               \
-    ROW("n_batch", (uint64_t)hs->info.n_batch, "tokens in one step")                               \
-    ROW("n_threads", (uint64_t)hs->info.n_threads, "threads")                                      \
-    ROW("file_bytes", m->file_bytes, "the file, mapped unless --no-mmap")                          \
-    ROW("model_bytes", m->info.model_bytes, "metadata, tokenizer, graph")                          \
-    ROW("kv_bytes", hs->info.kv_bytes, "KV cache")                                                 \
-    ROW("kv_token_bytes", hs->info.kv_token_bytes, "of it per position")                           \
-    ROW("activation_bytes", hs->info.activation_bytes, "activations")                              \
-    ROW("scratch_bytes", hs->info.scratch_bytes, "scratch of all workers")                         \
-    ROW("session_bytes", hs->info.planned_bytes, "session: KV, activations, scratch, tables")      \
-    ROW("planned_bytes", hc_planned_bytes(m, hs), "process, file, model and session together")
-
-static void inspect_print_plan(const struct hc_model *m, const struct hc_session *hs)
-{
-    printf("\nmemory plan (%s)\n", hs->info.level);
-#define INSPECT_ROW(key, value, text) printf("  %-18s %14" PRIu64 "  %s\n", key, value, text);
-    INSPECT_PLAN(INSPECT_ROW)
-#undef INSPECT_ROW
-}
-
-static void inspect_json_plan(struct hj *j, const struct hc_model *m, const struct hc_session *hs)
-{
-    hj_open(j, "plan", '{');
-    hj_string(j, "level", hs->info.level);
-#define INSPECT_ROW(key, value, text) hj_uint(j, key, value);
-    INSPECT_PLAN(INSPECT_ROW)
-#undef INSPECT_ROW
-    hj_close(j, '}');
-}
-
 /* ---- where the time goes ---- */
 
 /* What ran since the last call. */
@@ -262,9 +229,9 @@ static int inspect_print(const struct inspect_settings *s, const struct hc_model
             printf("\ncannot run: %s\n", reason);
     }
     if (hs && j)
-        inspect_json_plan(j, m, hs);
+        hc_plan_json(j, m, hs);
     else if (hs)
-        inspect_print_plan(m, hs);
+        hc_plan_print(m, hs);
     if (hs && s->profile)
         rc = inspect_profile(j, m, hs, s->profile);
     if (j) {

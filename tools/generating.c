@@ -76,6 +76,7 @@ int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
     if (rc != HC_OK)
         return rc;
     hearth_generation_config config = {.struct_size = sizeof config,
+                                       .memory = m->memory,
                                        .max_tokens = g->n < 0 ? 0 : g->n,
                                        .stop = g->stop.item,
                                        .n_stop = g->stop.n,

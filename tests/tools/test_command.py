@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -229,6 +230,47 @@ class Limits(Base):
                             "--memory-limit", size + 100000)
         d = generate("-p", "x", "-n", 1, "--memory-limit", "1G")
         self.assertEqual(len(d["tokens"]), 1)
+
+    def test_a_plan_over_the_limit_is_refused_with_both_numbers(self):
+        size = os.path.getsize(MODEL)
+        r = self.assert_refused(4, "limit", "generate", "-m", MODEL, "-p", "x",
+                                "--memory-limit", size + (4 << 20))
+        r = run("generate", "-m", MODEL, "-p", "x", "--memory-limit", size + (4 << 20))
+        numbers = [int(n) for n in re.findall(rb"\d{6,}", r.stderr)]
+        self.assertIn(4 << 20, numbers)
+        self.assertGreater(max(numbers), 4 << 20)
+
+    def test_dry_run_prints_the_plan_of_the_run(self):
+        r = run("generate", "-m", MODEL, "--dry-run", "--json", "-c", 512)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        plan = json.loads(r.stdout)["plan"]
+        inspected = run("inspect", "-m", MODEL, "--json", "-c", 512)
+        self.assertEqual(plan["session_bytes"],
+                         json.loads(inspected.stdout)["plan"]["session_bytes"])
+        self.assertEqual(plan["limit_bytes"], 2 << 30)
+        self.assertGreaterEqual(plan["session_bytes"],
+                                plan["kv_bytes"] + plan["activation_bytes"] + plan["scratch_bytes"])
+        self.assertIn(b"memory plan", run("generate", "-m", MODEL, "--dry-run").stdout)
+        self.assert_refused(4, "limit", "generate", "-m", MODEL, "--dry-run", "--memory-limit", "9M")
+
+    @unittest.skipIf("HEARTH_SANITIZED" in os.environ, "a sanitizer takes memory of its own")
+    def test_the_peak_is_within_the_plan(self):
+        d = generate("-p", PROMPT, "-n", 4, "--ignore-eos")
+        self.assertLessEqual(d["memory"]["peak_rss_bytes"], d["memory"]["planned_bytes"] * 1.05 + 1e6)
+
+    @unittest.skipIf("HEARTH_SANITIZED" in os.environ, "a sanitizer needs the address space")
+    def test_memory_that_the_system_refuses_is_an_error(self):
+        def few():
+            resource.setrlimit(resource.RLIMIT_AS, (96 << 20, 96 << 20))
+        r = subprocess.run([*PROGRAM, "generate", "-m", MODEL, "-p", "x", "-t", "1", "-c", "200000"],
+                           preexec_fn=few, capture_output=True, timeout=300)
+        self.assertIn(r.returncode, (3, 4), r.stderr)
+        self.assertRegex(r.stderr, rb"^hearth: [^\n]+\n$")
+
+    def test_switches_change_no_text(self):
+        want = generate("-p", PROMPT, "-n", 8, "--ignore-eos")["tokens"]
+        for switch in (["--no-thread-pool"], ["--no-arena"], ["--cpu-mask", "0", "--cpu-strict"]):
+            self.assertEqual(generate("-p", PROMPT, "-n", 8, "--ignore-eos", *switch)["tokens"], want)
 
     def test_a_prompt_longer_than_the_context(self):
         self.assert_refused(4, "prompt: ", "generate", "-m", MODEL, "-p", PROMPT * 4, "-c", 16)
