@@ -1,6 +1,5 @@
 /* Integer matmul of tensors, and the quantisation of its left side; the layout is in kernels.h. */
 #include "kernels/hk_bodies.h"
-#include "kernels/hk_math.h"
 
 void hk_gemm_i8__scalar(int32_t *restrict y, size_t ldy, const uint8_t *restrict a, size_t lda,
                         const int8_t *restrict tile, size_t m, size_t k4)
@@ -15,32 +14,26 @@ void hk_gemm_i8__scalar(int32_t *restrict y, size_t ldy, const uint8_t *restrict
         }
 }
 
-static float dynamic_round(float x) /* to nearest even; |x| < 2^22 */
-{
-    return (x + 0x1.8p23f) - 0x1.8p23f;
-}
-
-void hk_dynamic_quantize_u8__scalar(uint8_t *restrict y, float *restrict scale,
-                                    uint8_t *restrict zero, const float *restrict x, size_t n)
+void hk_range_f32__scalar(float *restrict range, const float *restrict x, size_t n)
 {
     float low = 0.0f, high = 0.0f;
     for (size_t i = 0; i < n; i++) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
     }
-    float s = (high - low) / 255.0f;
-    float z = s > 0.0f && s < HK_INFINITY ? dynamic_round(-low / s) : 0.0f;
-    z = z < 0.0f ? 0.0f : z > 255.0f ? 255.0f : z;
-    *scale = s > 0.0f ? s : 1.0f;
-    *zero = (uint8_t)z;
-    if (!y)
-        return;
+    range[0] = low;
+    range[1] = high;
+}
+
+void hk_quantize_u8__scalar(uint8_t *restrict y, const float *restrict x, float scale, float zero,
+                            size_t n)
+{
     for (size_t i = 0; i < n; i++) {
-        float v = x[i] / *scale;
+        float v = x[i] / scale;
         v = v > -300.0f ? v : -300.0f; /* NaN too */
         v = v < 300.0f ? v : 300.0f;
-        v = dynamic_round(v) + z;
-        v = v < 0.0f ? 0.0f : v;
-        y[i] = (uint8_t)(v > 255.0f ? 255.0f : v);
+        v = ((v + 0x1.8p23f) - 0x1.8p23f) + zero; /* to nearest even */
+        v = v > 0.0f ? v : 0.0f;
+        y[i] = (uint8_t)(v < 255.0f ? v : 255.0f);
     }
 }

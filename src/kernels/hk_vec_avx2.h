@@ -194,6 +194,14 @@ HB_INLINE void hk_v_store_bf16(uint16_t *p, hk_vf v)
 }
 
 /* lanewise maximum of the bits of |x|, as unsigned integers */
+/* Integers 0..255 as bytes. */
+HB_INLINE void hk_v_store_u8(uint8_t *p, hk_vf v)
+{
+    __m256i i = _mm256_cvttps_epi32(v);
+    __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(h, h));
+}
+
 HB_INLINE hk_vf hk_v_max_abs_bits(hk_vf m, hk_vf x)
 {
     return _mm256_castsi256_ps(

@@ -175,6 +175,12 @@ HB_INLINE void hk_v_store_bf16(uint16_t *p, hk_vf v)
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(y));
 }
 
+/* Integers 0..255 as bytes. */
+HB_INLINE void hk_v_store_u8(uint8_t *p, hk_vf v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)));
+}
+
 HB_INLINE hk_vf hk_v_max_abs_bits(hk_vf m, hk_vf x)
 {
     return _mm512_castsi512_ps(

@@ -184,6 +184,15 @@ HB_INLINE void hk_v_store_bf16(uint16_t *p, hk_vf v)
 }
 
 /* lanewise maximum of the bits of |x|, as unsigned integers */
+/* Integers 0..255 as bytes. */
+HB_INLINE void hk_v_store_u8(uint8_t *p, hk_vf v)
+{
+    uint16x4_t h = vmovn_u32(vcvtq_u32_f32(v));
+    uint8_t bytes[8];
+    vst1_u8(bytes, vmovn_u16(vcombine_u16(h, h)));
+    memcpy(p, bytes, 4);
+}
+
 HB_INLINE hk_vf hk_v_max_abs_bits(hk_vf m, hk_vf x)
 {
     return vreinterpretq_f32_u32(

@@ -257,10 +257,11 @@ typedef void hk_finish_fn(float *y, size_t ldy, const float *bias, size_t m, siz
 typedef void hk_finish_i8_fn(float *restrict y, size_t ldy, const int32_t *restrict v,
                              const int32_t *restrict sums, const struct hk_i8_columns *restrict c,
                              size_t m, size_t n, enum hk_act act);
-/* ONNX DynamicQuantizeLinear: scale = (max - min) / 255 with 0 in the range (1 if all are 0), zero point and
- * values rounded to even and clamped. NaN becomes 0. y may be NULL. */
-typedef void hk_dynamic_quantize_fn(uint8_t *restrict y, float *restrict scale, uint8_t *restrict zero,
-                                    const float *restrict x, size_t n);
+/* range[0] and range[1]: smallest and largest of x and 0; NaN takes no part. */
+typedef void hk_range_fn(float *restrict range, const float *restrict x, size_t n);
+/* y = round to even(x / scale) + zero, clamped to 0..255; NaN gives 0. 0 <= zero <= 255 is an integer. */
+typedef void hk_quantize_u8_fn(uint8_t *restrict y, const float *restrict x, float scale, float zero,
+                               size_t n);
 typedef void hk_narrow_fn(uint16_t *restrict y, const float *restrict x, size_t n);
 typedef uint32_t hk_max_abs_fn(const float *x, size_t n);
 

@@ -34,6 +34,8 @@ const struct hk_table hk_table_avx2 = {
         },
     .gemm_f32 = hk_gemm_f32__avx2,
     .gemm_i8 = hk_gemm_i8__avx2,
+    .range_f32 = hk_range_f32__avx2,
+    .quantize_u8 = hk_quantize_u8__avx2,
     .finish_f32 = hk_finish_f32__avx2,
     .finish_i8 = hk_finish_i8__avx2,
     .rmsnorm_f32 = hk_rmsnorm_f32__avx2,

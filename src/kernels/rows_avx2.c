@@ -5,4 +5,5 @@
 #include "kernels/elementwise_vec_tmpl.c"
 #include "kernels/finish_vec_tmpl.c"
 #include "kernels/norm_vec_tmpl.c"
+#include "kernels/quantize_u8_vec_tmpl.c"
 #include "kernels/rope_vec_tmpl.c"

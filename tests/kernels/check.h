@@ -131,7 +131,8 @@ void ck_report(struct ck *c, const char *shape, double ns[CK_TIMES], double byte
     X(hk_soft_scores_fn)                                                                           \
     X(hk_finish_fn)                                                                                \
     X(hk_finish_i8_fn)                                                                             \
-    X(hk_dynamic_quantize_fn)                                                                      \
+    X(hk_range_fn)                                                                                 \
+    X(hk_quantize_u8_fn)                                                                           \
     X(hk_binary_fn)                                                                                \
     X(hk_rope_fn)                                                                                  \
     X(hk_narrow_fn)                                                                                \

@@ -328,30 +328,55 @@ static void bench_finish_i8(struct ck *c)
 
 const struct ck_type ck_hk_finish_i8_fn = {check_finish_i8, bench_finish_i8};
 
-static void case_dynamic_quantize(struct ck *c, size_t n, enum ck_data data)
+static void case_range(struct ck *c, size_t n, enum ck_data data)
 {
-    float *x = ck_floats(c, n, data), *sa = output(c, 1), *sb = output(c, 1);
-    uint8_t *a = ck_buffer(c, n + 1, 1), *b = ck_buffer(c, n + 1, 1);
-    AS(hk_dynamic_quantize_fn, c->ref)(a + 1, sa, a, x, n);
-    AS(hk_dynamic_quantize_fn, c->fn)(b + 1, sb, b, x, n);
-    ck_same_bytes(c, "zero and codes", a, b, n + 1);
-    ck_same_floats(c, "scale", sa, sb, 1, NULL);
+    float *x = ck_floats(c, n, data), *a = output(c, 2), *b = output(c, 2);
+    AS(hk_range_fn, c->ref)(a, x, n);
+    AS(hk_range_fn, c->fn)(b, x, n);
+    ck_same_floats(c, "range", a, b, 2, NULL);
 }
 
-static void check_dynamic_quantize(struct ck *c)
+static void check_range(struct ck *c)
 {
-    ck_each_length(c, case_dynamic_quantize);
+    ck_each_length(c, case_range);
 }
 
-static void bench_dynamic_quantize(struct ck *c)
+static void bench_range(struct ck *c)
 {
-    float *x = ck_floats(c, BENCH_N, CK_RANDOM), scale;
-    uint8_t *y = ck_buffer(c, BENCH_N, 64), zero;
+    float *x = ck_floats(c, BENCH_N, CK_RANDOM), range[2];
+    CK_BENCH(c, "n=4096", BENCH_N * 4.0, BENCH_N, AS(hk_range_fn, c->fn)(range, x, BENCH_N));
+}
+
+const struct ck_type ck_hk_range_fn = {check_range, bench_range};
+
+static void case_quantize_u8(struct ck *c, size_t n, enum ck_data data)
+{
+    static const float scales[] = {0.0071f, 1.0f, 0x1p-149f, 3e38f, 0.5f};
+    float *x = ck_floats(c, n, data), scale = scales[ck_below(c, HB_COUNT(scales))];
+    float zero = (float)ck_below(c, 256);
+    for (size_t i = 0; i < n && scale == 0.5f && data == CK_RANDOM; i++) /* ties */
+        x[i] = (float)(int)(x[i] * 700.0f) * 0.25f;
+    uint8_t *a = ck_buffer(c, n, 1), *b = ck_buffer(c, n, 1);
+    AS(hk_quantize_u8_fn, c->ref)(a, x, scale, zero, n);
+    AS(hk_quantize_u8_fn, c->fn)(b, x, scale, zero, n);
+    ck_same_bytes(c, "y", a, b, n);
+}
+
+static void check_quantize_u8(struct ck *c)
+{
+    for (int i = 0; i < 4; i++)
+        ck_each_length(c, case_quantize_u8);
+}
+
+static void bench_quantize_u8(struct ck *c)
+{
+    float *x = ck_floats(c, BENCH_N, CK_RANDOM);
+    uint8_t *y = ck_buffer(c, BENCH_N, 64);
     CK_BENCH(c, "n=4096", BENCH_N * 5.0, BENCH_N,
-             AS(hk_dynamic_quantize_fn, c->fn)(y, &scale, &zero, x, BENCH_N));
+             AS(hk_quantize_u8_fn, c->fn)(y, x, 0.0071f, 128.0f, BENCH_N));
 }
 
-const struct ck_type ck_hk_dynamic_quantize_fn = {check_dynamic_quantize, bench_dynamic_quantize};
+const struct ck_type ck_hk_quantize_u8_fn = {check_quantize_u8, bench_quantize_u8};
 
 /* ---- rope, narrowing, largest magnitude ---- */
 

@@ -9,7 +9,8 @@
 #include "graph/ht_strip.h"
 #include <string.h>
 
-#define INT_GEMM_ROWS 48
+#define INT_GEMM_ROWS 48             /* rows whose int32 sums stay in cache until they are finished */
+#define INT_GEMM_LEFT (256 * 1024)   /* bytes of the left side that are read again for each tile */
 
 static int64_t pack_k4(int64_t k)
 {
@@ -89,8 +90,10 @@ const struct ht_op ht_op_pack_i8 = {"pack_i8", sizeof(struct ht_no_params), pack
 /* ---- the matmul: (a, b, a zero, b zero, packed b), to floats with (scale, [bias]) behind ---- */
 
 struct int_gemm_plan {
-    int64_t m, n, k, batches, tiles, blocks;
+    int64_t m, n, k, batches, tiles, blocks, rows; /* rows of a block, a multiple of INT_GEMM_ROWS */
     int64_t a_zeros, b_zeros; /* 1, m, n */
+    bool in_place;            /* the left side is read where it lies */
+    bool sums;                /* sums of its rows are wanted */
     struct ht_walk walk;
 };
 
@@ -105,6 +108,31 @@ static hearth_status int_gemm_zeros(const struct ht_step *s, const struct ht_ten
         return ht_bad_shape(s, "zero points want the type of their side, one or as many as rows (left) "
                             "or columns (right)", err);
     return HEARTH_OK;
+}
+
+/* Zero points that are known to be nothing but 0. */
+static bool int_gemm_no_zeros(const struct ht_tensor *z)
+{
+    for (int64_t i = 0; z && i < ht_elements(z); i++)
+        if (z->known != HT_KNOWN_MODEL || z->data[i] != 0)
+            return false;
+    return true;
+}
+
+static void int_gemm_blocks(struct ht_bind *b, const struct ht_step *s)
+{
+    struct int_gemm_plan *g = s->plan;
+    int64_t most = (g->m + INT_GEMM_ROWS - 1) / INT_GEMM_ROWS, enough = 4 * (int64_t)ht_bind_workers(b);
+    g->sums = s->in[1]->type == HK_U8 || !int_gemm_no_zeros(s->in[3]);
+    g->in_place = s->in[0]->type == HK_U8 && g->k % 4 == 0;
+    g->tiles = (g->n + HK_I8_COLS - 1) / HK_I8_COLS;
+    int64_t per = INT_GEMM_LEFT / (g->k + 1) / INT_GEMM_ROWS + 1; /* of INT_GEMM_ROWS */
+    while (per > 1 && g->batches * g->tiles * ((most + per - 1) / per) < enough)
+        per--;
+    while (per < most && g->batches * g->tiles * ((most + per - 1) / per) > HT_MAX_UNITS)
+        per++;
+    g->rows = per * INT_GEMM_ROWS;
+    g->blocks = (most + per - 1) / per;
 }
 
 static hearth_status int_gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
@@ -153,12 +181,11 @@ static hearth_status int_gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_
         dim[rank++] = g->n;
     HB_TRY(int_gemm_zeros(s, s->in[2], a->type, a->rank > 1 ? a->dim[a->rank - 2] : 1, &g->a_zeros, err));
     HB_TRY(int_gemm_zeros(s, s->in[3], w->type, g->n, &g->b_zeros, err));
-    g->tiles = (g->n + HK_I8_COLS - 1) / HK_I8_COLS;
-    g->blocks = (g->m + INT_GEMM_ROWS - 1) / INT_GEMM_ROWS;
+    int_gemm_blocks(b, s);
     if (g->batches * g->tiles * g->blocks > HT_MAX_UNITS)
         return ht_bad_shape(s, "more than 65535 units of work", err);
-    ht_want_scratch(b, (size_t)(pack_k4(g->k) * 4 * INT_GEMM_ROWS) +
-                           INT_GEMM_ROWS * (HK_I8_COLS + 1) * sizeof(int32_t));
+    ht_want_scratch(b, (size_t)(g->in_place ? 0 : pack_k4(g->k) * 4 * g->rows) +
+                           (size_t)(g->rows + INT_GEMM_ROWS * HK_I8_COLS) * sizeof(int32_t));
     if (s->n_in <= 5)
         return ht_out(b, s, 0, HK_I32, rank, dim, -1, err);
     for (uint32_t i = 5; i < s->n_in; i++)
@@ -175,23 +202,26 @@ static int64_t int_gemm_units(const struct ht_step *s, const struct ht_run *run)
     return g->batches * g->tiles * g->blocks;
 }
 
-/* Rows as uint8 with a multiple of four columns, and their sums. */
+/* Rows as uint8 with a multiple of four columns (to NULL: they are that already), and their sums. */
 static void int_gemm_rows(uint8_t *to, int32_t *sums, const uint8_t *a, int64_t rows, int64_t k,
                           uint8_t flip, bool want_sums)
 {
     int64_t ld = pack_k4(k) * 4;
     for (int64_t i = 0; i < rows; i++) {
-        uint8_t *row = to + i * ld;
+        const uint8_t *from = a + i * k;
+        uint8_t *row = to ? to + i * ld : NULL;
         int32_t sum = 0;
+        for (int64_t p = 0; p < k && want_sums; p++)
+            sum += (uint8_t)(from[p] ^ flip);
+        sums[i] = sum;
+        if (!row)
+            continue;
         if (flip)
             for (int64_t p = 0; p < k; p++)
-                row[p] = a[i * k + p] ^ flip;
+                row[p] = from[p] ^ flip;
         else
-            memcpy(row, a + i * k, (size_t)k);
+            memcpy(row, from, (size_t)k);
         memset(row + k, 0, (size_t)(ld - k));
-        for (int64_t p = 0; p < k && want_sums; p++)
-            sum += row[p];
-        sums[i] = sum;
     }
 }
 
@@ -247,39 +277,52 @@ static void int_gemm_finish(const struct ht_step *s, const struct hk_table *kern
         int_gemm_exact((int32_t *)(void *)s->out[0]->data + to + i * g->n, v + i * HK_I8_COLS, t, sums[i], cols);
 }
 
+/* One tile of columns for a block of rows, INT_GEMM_ROWS at a time. */
+static void int_gemm_unit(const struct ht_step *s, const struct hk_table *kernels, const uint8_t *codes,
+                          const uint8_t *rows, const int32_t *sums, int32_t *block, int64_t first, int64_t n_rows,
+                          int64_t col)
+{
+    const struct int_gemm_plan *g = s->plan;
+    int64_t ld = pack_k4(g->k) * 4, cols = g->n - col < HK_I8_COLS ? g->n - col : HK_I8_COLS;
+    int32_t a_shift = s->in[0]->type == HK_I8 ? 128 : 0, b_shift = s->in[1]->type == HK_U8 ? -128 : 0;
+    const int32_t *col_sums = (const int32_t *)(const void *)(codes + ld * HK_I8_COLS);
+    struct hk_i8_columns t;
+    int_gemm_columns(s, &t, col, cols, b_shift);
+    for (int64_t at = 0; at < n_rows; at += INT_GEMM_ROWS) {
+        int64_t n = n_rows - at < INT_GEMM_ROWS ? n_rows - at : INT_GEMM_ROWS, once = g->a_zeros > 1 ? 1 : n;
+        kernels->gemm_i8(block, HK_I8_COLS, rows + at * ld, (size_t)ld, (const int8_t *)codes, (size_t)n,
+                         (size_t)pack_k4(g->k));
+        for (int64_t i = 0; i < n; i += once) {
+            if (g->a_zeros > 1 || at == 0)
+                int_gemm_fix(&t, col_sums, int_gemm_zero(s->in[2], g->a_zeros, (first + at + i) % g->a_zeros, a_shift),
+                             g->k);
+            int_gemm_finish(s, kernels, &t, block + i * HK_I8_COLS, sums + at + i, (first + at + i) * g->n + col,
+                            once, cols);
+        }
+    }
+}
+
 static hearth_status int_gemm_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
                                   int64_t begin, int64_t end, hearth_error *err)
 {
     const struct int_gemm_plan *g = s->plan;
     const struct ht_tensor *a = s->in[0], *packed = s->in[4];
-    int64_t ld = pack_k4(g->k) * 4, w_tiles = packed->dim[1], packed_rows = -1;
-    uint8_t *rows = scratch;
-    int32_t *sums = (int32_t *)(void *)(rows + ld * INT_GEMM_ROWS), *block = sums + INT_GEMM_ROWS;
-    int32_t a_shift = a->type == HK_I8 ? 128 : 0, b_shift = s->in[1]->type == HK_U8 ? -128 : 0;
-    struct hk_i8_columns t;
+    int64_t w_tiles = packed->dim[1], ready = -1;
+    int32_t *block = scratch, *sums = block + INT_GEMM_ROWS * HK_I8_COLS;
+    uint8_t *room = (uint8_t *)(sums + g->rows);
     (void)err;
     for (int64_t u = begin; u < end; u++) {
-        int64_t tile = u % g->tiles, at = u / g->tiles, row = at % g->blocks * INT_GEMM_ROWS;
-        int64_t batch = at / g->blocks, n_rows = g->m - row < INT_GEMM_ROWS ? g->m - row : INT_GEMM_ROWS;
-        int64_t col = tile * HK_I8_COLS, cols = g->n - col < HK_I8_COLS ? g->n - col : HK_I8_COLS;
+        int64_t tile = u % g->tiles, at = u / g->tiles, row = at % g->blocks * g->rows;
+        int64_t batch = at / g->blocks, n_rows = g->m - row < g->rows ? g->m - row : g->rows;
         int64_t outer = batch / g->walk.row_length, last = batch % g->walk.row_length;
         int64_t a_at = ht_walk_offset(&g->walk, 0, outer) + last * g->walk.stride[0][g->walk.rank - 1];
         int64_t w_at = ht_walk_offset(&g->walk, 1, outer) + last * g->walk.stride[1][g->walk.rank - 1];
-        const uint8_t *codes = packed->data + (w_at * w_tiles + tile) * packed->dim[2];
-        if (packed_rows != at) /* units of one block of rows follow one another */
-            int_gemm_rows(rows, sums, a->data + (a_at * g->m + row) * g->k, n_rows, g->k, a_shift ? 0x80 : 0,
-                          b_shift != 0 || s->in[3] != NULL);
-        packed_rows = at;
-        run->kernels->gemm_i8(block, HK_I8_COLS, rows, (size_t)ld, (const int8_t *)codes, (size_t)n_rows,
-                              (size_t)pack_k4(g->k));
-        const int32_t *col_sums = (const int32_t *)(const void *)(codes + ld * HK_I8_COLS);
-        int64_t at_once = g->a_zeros > 1 ? 1 : n_rows;
-        int_gemm_columns(s, &t, col, cols, b_shift);
-        for (int64_t i = 0; i < n_rows; i += at_once) {
-            int_gemm_fix(&t, col_sums, int_gemm_zero(s->in[2], g->a_zeros, (row + i) % g->a_zeros, a_shift), g->k);
-            int_gemm_finish(s, run->kernels, &t, block + i * HK_I8_COLS, sums + i,
-                            (batch * g->m + row + i) * g->n + col, at_once, cols);
-        }
+        const uint8_t *from = a->data + (a_at * g->m + row) * g->k;
+        if (ready != at) /* units of one block of rows follow one another */
+            int_gemm_rows(g->in_place ? NULL : room, sums, from, n_rows, g->k, a->type == HK_I8 ? 0x80 : 0, g->sums);
+        ready = at;
+        int_gemm_unit(s, run->kernels, packed->data + (w_at * w_tiles + tile) * packed->dim[2],
+                      g->in_place ? from : room, sums, block, batch * g->m + row, n_rows, tile * HK_I8_COLS);
     }
     return HEARTH_OK;
 }

@@ -20,6 +20,7 @@ static const struct map_row {
 };
 
 struct map_plan {
+    bool quick; /* map_quick */
     struct ht_walk walk; /* out, in0, in1, in2 */
     struct ht_pieces pieces;
 };
@@ -336,6 +337,19 @@ static hearth_status map_types(const struct ht_step *s, const struct map_row *ro
     return HEARTH_OK;
 }
 
+/* Masks: cond ? a : b in f32, and conditions joined, in one pass. strides are 0 or 1. */
+static bool map_is_quick(const struct ht_step *s, const struct map_plan *m)
+{
+    unsigned kind = ((const struct ht_map *)s->params)->kind;
+    int last = m->walk.rank - 1;
+    if (kind == HT_MAP_WHERE ? s->out[0]->type != HK_F32 : kind != HT_MAP_AND && kind != HT_MAP_OR)
+        return false;
+    for (uint32_t i = 0; i < s->n_in; i++)
+        if (!s->in[i] || (m->walk.stride[1 + i][last] & ~(int64_t)1) != 0)
+            return false;
+    return true;
+}
+
 static hearth_status map_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
 {
     const struct ht_map *p = s->params;
@@ -372,6 +386,8 @@ static hearth_status map_plan(struct ht_bind *b, struct ht_step *s, hearth_error
     for (int d = 0; d < rank; d++)
         if (dim[d] == 0)
             rows = 0;
+    m->quick = map_is_quick(s, m);
+    direct = direct || m->quick;
     m->pieces = ht_pieces_make(rows, m->walk.row_length, direct ? MAP_DIRECT : HT_STRIP, 8192);
     return HEARTH_OK;
 }
@@ -421,6 +437,33 @@ static void map_strip(const struct ht_step *s, const struct hk_table *k, uint8_t
         ht_strip_store(out->type, dst, dst_stride, to, n);
 }
 
+/* [at, at + n) of a row of joined dimensions */
+static void map_quick(const struct ht_step *s, const struct map_plan *m, int64_t row, int64_t at, int64_t n)
+{
+    unsigned kind = ((const struct ht_map *)s->params)->kind;
+    int last = m->walk.rank - 1;
+    const uint8_t *in[3] = {NULL, NULL, NULL};
+    int64_t step[3] = {0, 0, 0};
+    for (uint32_t j = 0; j < s->n_in && j < 3; j++) {
+        step[j] = m->walk.stride[1 + j][last];
+        int64_t off = ht_walk_offset(&m->walk, 1 + (int)j, row) + at * step[j];
+        in[j] = s->in[j]->data + off * (int64_t)ht_size_of(s->in[j]->type);
+    }
+    int64_t to = ht_walk_offset(&m->walk, 0, row) + at;
+    if (kind == HT_MAP_WHERE) {
+        float *y = (float *)(void *)s->out[0]->data + to;
+        const float *a = (const float *)(const void *)in[1], *b = (const float *)(const void *)in[2];
+        for (int64_t i = 0; i < n; i++)
+            y[i] = in[0][i * step[0]] ? a[i * step[1]] : b[i * step[2]];
+        return;
+    }
+    uint8_t *y = s->out[0]->data + to;
+    for (int64_t i = 0; i < n; i++) {
+        bool a = in[0][i * step[0]] != 0, b = in[1][i * step[1]] != 0;
+        y[i] = kind == HT_MAP_AND ? a & b : a | b;
+    }
+}
+
 static hearth_status map_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
                              int64_t begin, int64_t end, hearth_error *err)
 {
@@ -435,6 +478,10 @@ static hearth_status map_run(const struct ht_step *s, const struct ht_run *run, 
     for (int64_t i = begin * p->per_unit; i < stop; i++) {
         int64_t r = i / p->per_row, at = i % p->per_row * p->piece;
         int64_t n = m->walk.row_length - at < p->piece ? m->walk.row_length - at : p->piece;
+        if (m->quick) {
+            map_quick(s, m, r, at, n);
+            continue;
+        }
         const void *in[3] = {NULL, NULL, NULL};
         for (uint32_t j = 0; j < row->arity; j++) {
             const struct ht_tensor *t = j < s->n_in ? s->in[j] : NULL;

@@ -136,6 +136,19 @@ static hearth_status dequantize_plan(struct ht_bind *b, struct ht_step *s, heart
     return ht_out(b, s, 0, (enum hk_qtype)s->in[1]->type, x->rank, x->dim, -1, err);
 }
 
+/* One scale for all bytes: a table of what each gives. */
+static void dequantize_bytes(const struct ht_step *s, int64_t from, int64_t to)
+{
+    const struct ht_tensor *zero = s->n_in > 2 ? s->in[2] : NULL;
+    const uint8_t *x = s->in[0]->data;
+    float table[256], scale = (float)ht_get_f64(s->in[1], 0), *y = (float *)(void *)s->out[0]->data;
+    int64_t z = zero ? ht_get_i64(zero, 0) : 0;
+    for (int64_t v = 0; v < 256; v++)
+        table[v] = (float)((s->in[0]->type == HK_U8 ? v : (int8_t)v) - z) * scale;
+    for (int64_t e = from; e < to; e++)
+        y[e] = table[x[e]];
+}
+
 static hearth_status dequantize_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
                                     int64_t begin, int64_t end, hearth_error *err)
 {
@@ -143,11 +156,16 @@ static hearth_status dequantize_run(const struct ht_step *s, const struct ht_run
     const struct ht_tensor *x = s->in[0], *y = s->out[0];
     const struct ht_tensor *zero = s->n_in > 2 ? s->in[2] : NULL;
     size_t size = ht_size_of(y->type);
+    bool bytes = q->n == 1 && !q->block && y->type == HK_F32 && (x->type == HK_U8 || x->type == HK_I8);
     (void)run, (void)scratch, (void)err;
     for (int64_t u = begin; u < end; u++) {
         int64_t from, to, last = -1, z = 0;
         float scale = 1;
         quantize_range(s, u, &from, &to);
+        if (bytes) {
+            dequantize_bytes(s, from, to);
+            continue;
+        }
         for (int64_t e = from; e < to; e++) {
             int64_t at = q->n == 1 && !q->block ? 0 : quantize_at(q, e);
             if (at != last) {
@@ -171,37 +189,98 @@ static hearth_status dequantize_run(const struct ht_step *s, const struct ht_run
 const struct ht_op ht_op_dequantize = {"dequantize", sizeof(struct ht_quantize), dequantize_plan,
                                        quantize_units, dequantize_run, 0, 0};
 
-/* ---- dynamic: (x f32) -> u8, scale, zero point ---- */
+/* ---- dynamic: range (x f32) -> f32 [pieces][2], then (x, range) -> u8, scale, zero point ---- */
 
-static hearth_status dynamic_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+#define DYNAMIC_PIECE 16384
+
+static int64_t dynamic_piece(int64_t n)
+{
+    int64_t most = HT_MAX_UNITS / 2;
+    return n / most > DYNAMIC_PIECE ? n / most : DYNAMIC_PIECE;
+}
+
+static int64_t dynamic_units(const struct ht_step *s, const struct ht_run *run)
+{
+    int64_t n = ht_elements(s->in[0]), piece = dynamic_piece(n);
+    (void)run;
+    return n ? (n + piece - 1) / piece : 1;
+}
+
+static const float *dynamic_part(const struct ht_step *s, int64_t unit, size_t *count)
+{
+    int64_t n = ht_elements(s->in[0]), piece = dynamic_piece(n), first = unit * piece;
+    *count = (size_t)(n - first < piece ? n - first : piece);
+    return (const float *)(const void *)s->in[0]->data + first;
+}
+
+static hearth_status range_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
 {
     if (s->in[0]->type != HK_F32)
         return ht_bad_shape(s, "wants f32", err);
     HB_TRY(ht_dense(b, s, 0, err));
+    const int64_t dim[2] = {dynamic_units(s, NULL), 2};
+    return ht_out(b, s, 0, HK_F32, 2, dim, -1, err);
+}
+
+static hearth_status range_run(const struct ht_step *s, const struct ht_run *run, void *scratch, int64_t begin,
+                               int64_t end, hearth_error *err)
+{
+    (void)scratch, (void)err;
+    for (int64_t u = begin; u < end; u++) {
+        size_t n;
+        const float *x = dynamic_part(s, u, &n);
+        run->kernels->range_f32((float *)(void *)s->out[0]->data + 2 * u, x, n);
+    }
+    return HEARTH_OK;
+}
+
+const struct ht_op ht_op_dynamic_range = {"dynamic_range", sizeof(struct ht_no_params), range_plan, dynamic_units,
+                                          range_run, 0, 0};
+
+static hearth_status dynamic_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
+{
+    HB_TRY(ht_dense(b, s, 0, err));
+    if (s->in[0]->type != HK_F32 || s->n_in < 2 || s->in[1]->type != HK_F32 ||
+        ht_elements(s->in[1]) != 2 * dynamic_units(s, NULL))
+        return ht_bad_shape(s, "wants f32, and its range", err);
     HB_TRY(ht_out(b, s, 0, HK_U8, s->in[0]->rank, s->in[0]->dim, -1, err));
     HB_TRY(ht_out(b, s, 1, HK_F32, 0, NULL, -1, err));
     return ht_out(b, s, 2, HK_U8, 0, NULL, -1, err);
 }
 
-static int64_t dynamic_units(const struct ht_step *s, const struct ht_run *run)
+/* ONNX: scale = (max - min) / 255, 1 if all are 0; zero = -min / scale, rounded to even. */
+static void dynamic_params(const struct ht_step *s, float *scale, float *zero)
 {
-    (void)s, (void)run;
-    return 1;
+    const float *range = (const float *)(const void *)s->in[1]->data;
+    float low = 0, high = 0, z = 0;
+    for (int64_t u = 0; u < dynamic_units(s, NULL); u++) {
+        low = range[2 * u] < low ? range[2 * u] : low;
+        high = range[2 * u + 1] > high ? range[2 * u + 1] : high;
+    }
+    float d = (high - low) / 255.0f;
+    if (d > 0.0f && d < HK_INFINITY)
+        z = (-low / d + 0x1.8p23f) - 0x1.8p23f;
+    *zero = z < 0.0f ? 0.0f : z > 255.0f ? 255.0f : z;
+    *scale = d > 0.0f ? d : 1.0f;
 }
 
 static hearth_status dynamic_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
                                  int64_t begin, int64_t end, hearth_error *err)
 {
-    const float *x = (const float *)(const void *)s->in[0]->data;
-    int64_t n = ht_elements(s->in[0]);
-    uint8_t zero = 0;
-    float scale;
-    (void)scratch, (void)begin, (void)end, (void)err;
-    run->kernels->dynamic_quantize_u8(s->out[0] ? s->out[0]->data : NULL, &scale, &zero, x, (size_t)n);
-    if (s->out[1])
-        memcpy(s->out[1]->data, &scale, sizeof scale);
-    if (s->out[2])
-        s->out[2]->data[0] = zero;
+    float scale, zero;
+    (void)scratch, (void)err;
+    dynamic_params(s, &scale, &zero);
+    for (int64_t u = begin; u < end; u++) {
+        size_t n;
+        const float *x = dynamic_part(s, u, &n);
+        if (s->out[0])
+            run->kernels->quantize_u8(s->out[0]->data + (x - (const float *)(const void *)s->in[0]->data), x, scale,
+                                      zero, n);
+        if (u == 0 && s->out[1])
+            memcpy(s->out[1]->data, &scale, sizeof scale);
+        if (u == 0 && s->out[2])
+            s->out[2]->data[0] = (uint8_t)zero;
+    }
     return HEARTH_OK;
 }
 

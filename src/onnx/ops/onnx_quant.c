@@ -17,9 +17,21 @@ static hearth_status quantize_lower(struct hx_import *im, const struct hx_node *
 const struct hx_op hx_op_quantize_linear = {2, 3, 1, 1, quantize_lower, 0};
 const struct hx_op hx_op_dequantize_linear = {2, 3, 1, 1, quantize_lower, 1};
 
+/* Codes, scale and zero point of x by its own range. */
+static hearth_status dynamic_codes(struct hx_import *im, ht_id x, ht_id q[3])
+{
+    ht_id in[2] = {x, HT_NONE};
+    HB_TRY(hx_op(im, &ht_op_dynamic_range, NULL, &x, 1, &in[1], 1));
+    return hx_op(im, &ht_op_dynamic_quantize, NULL, in, 2, q, 3);
+}
+
 static hearth_status dynamic_lower(struct hx_import *im, const struct hx_node *node)
 {
-    return hx_emit(im, &ht_op_dynamic_quantize, node, NULL);
+    ht_id q[3];
+    HB_TRY(dynamic_codes(im, hx_in(im, node, 0), q));
+    for (uint32_t i = 0; i < 3; i++)
+        HB_TRY(hx_out(im, node, i, q[i]));
+    return HEARTH_OK;
 }
 
 const struct hx_op hx_op_dynamic_quantize_linear = {1, 1, 3, 3, dynamic_lower, 0};
@@ -91,8 +103,8 @@ const struct hx_op hx_op_ms_matmul_integer_to_float = {4, 7, 1, 1, to_float_lowe
 /* com.microsoft DynamicQuantizeMatMul: (a f32, b, b scale, b zero, bias). */
 static hearth_status dynamic_matmul_lower(struct hx_import *im, const struct hx_node *node)
 {
-    ht_id a = hx_in(im, node, 0), q[3];
-    HB_TRY(hx_op(im, &ht_op_dynamic_quantize, NULL, &a, 1, q, 3));
+    ht_id q[3];
+    HB_TRY(dynamic_codes(im, hx_in(im, node, 0), q));
     return integer_to_float(im, node, q[0], hx_in(im, node, 1), q[1], hx_in(im, node, 2), q[2],
                             hx_in(im, node, 3), hx_in(im, node, 4));
 }
