@@ -90,22 +90,36 @@ const struct hx_attr *hx_attr(const struct hx_node *node, const char *name)
     return NULL;
 }
 
-int64_t hx_attr_int(const struct hx_node *node, const char *name, int64_t otherwise)
+/* The attribute if it is there and of this type. Of another: the import fails when the node is done. */
+static const struct hx_attr *import_attr(struct hx_import *im, const struct hx_node *node, const char *name,
+                                         int type)
 {
     const struct hx_attr *a = hx_attr(node, name);
-    return a && a->type == HX_ATTR_INT ? a->i : otherwise;
+    if (!a || (int)a->type == type)
+        return a;
+    im->bad_attr = name;
+    return NULL;
 }
 
-float hx_attr_float(const struct hx_node *node, const char *name, float otherwise)
+int64_t hx_attr_int(struct hx_import *im, const struct hx_node *node, const char *name,
+                    int64_t otherwise)
 {
-    const struct hx_attr *a = hx_attr(node, name);
-    return a && a->type == HX_ATTR_FLOAT ? a->f : otherwise;
+    const struct hx_attr *a = import_attr(im, node, name, HX_ATTR_INT);
+    return a ? a->i : otherwise;
 }
 
-const char *hx_attr_text(const struct hx_node *node, const char *name, const char *otherwise)
+float hx_attr_float(struct hx_import *im, const struct hx_node *node, const char *name,
+                    float otherwise)
 {
-    const struct hx_attr *a = hx_attr(node, name);
-    return a && a->type == HX_ATTR_STRING ? a->s : otherwise;
+    const struct hx_attr *a = import_attr(im, node, name, HX_ATTR_FLOAT);
+    return a ? a->f : otherwise;
+}
+
+const char *hx_attr_text(struct hx_import *im, const struct hx_node *node, const char *name,
+                         const char *otherwise)
+{
+    const struct hx_attr *a = import_attr(im, node, name, HX_ATTR_STRING);
+    return a ? a->s : otherwise;
 }
 
 hearth_status hx_attr_ints(struct hx_import *im, const struct hx_node *node, const char *name,
@@ -328,24 +342,56 @@ static hearth_status import_graph(struct hx_import *im, const struct hx_graph *h
     return HEARTH_OK;
 }
 
+static hearth_status import_body(struct hx_import *im, const struct hx_node *node, const char *attr,
+                                 const struct hx_graph **out)
+{
+    const struct hx_attr *a = hx_attr(node, attr);
+    if (!a || a->type != HX_ATTR_GRAPH || !a->graph)
+        return hb_fail(im->err, HEARTH_E_NOT_FOUND, "%s: has no body '%s'", im->what, attr);
+    if (im->depth >= IMPORT_MAX_DEPTH)
+        return hb_fail(im->err, HEARTH_E_LIMIT, "%s: bodies more than %d deep", im->what,
+                       IMPORT_MAX_DEPTH);
+    *out = a->graph;
+    return HEARTH_OK;
+}
+
+hearth_status hx_inline(struct hx_import *im, const struct hx_node *node, const char *attr)
+{
+    const struct hx_graph *body;
+    struct hx_import inner = *im;
+    struct hx_scope scope = {.outer = im->scope, .g = im->g};
+    HB_TRY(import_body(im, node, attr, &body));
+    if (body->n_inputs || body->n_outputs != node->n_outputs)
+        return hb_fail(im->err, HEARTH_E_MISMATCH, "%s: its body has %u inputs and %u outputs; 0 and %u are "
+                       "needed", im->what, body->n_inputs, body->n_outputs, node->n_outputs);
+    inner.scope = &scope;
+    inner.depth++;
+    HB_TRY(import_initializers(&inner, body));
+    HB_TRY(import_nodes(&inner, body->nodes, body->n_nodes));
+    im->n_nodes = inner.n_nodes;
+    for (uint32_t i = 0; i < body->n_outputs; i++) {
+        ht_id id;
+        HB_TRY(import_find(&inner, &scope, body->outputs[i].name, &id));
+        HB_TRY(import_define(im, node->outputs[i], id));
+    }
+    return HEARTH_OK;
+}
+
 hearth_status hx_body(struct hx_import *im, const struct hx_node *node, const char *attr,
                       const struct ht_graph **out)
 {
-    const struct hx_attr *a = hx_attr(node, attr);
+    const struct hx_graph *body;
     struct ht_graph *g;
     struct hx_scope *outer = im->scope, scope = {.outer = outer};
     struct ht_graph *outer_g = im->g;
     const char *what = im->what;
-    if (!a || a->type != HX_ATTR_GRAPH || !a->graph)
-        return hb_fail(im->err, HEARTH_E_NOT_FOUND, "%s: has no body '%s'", im->what, attr);
-    if (++im->depth > IMPORT_MAX_DEPTH)
-        return hb_fail(im->err, HEARTH_E_LIMIT, "%s: bodies more than %d deep", im->what,
-                       IMPORT_MAX_DEPTH);
+    HB_TRY(import_body(im, node, attr, &body));
+    im->depth++;
     HB_TRY(HB_ARENA_NEW(im->arena, struct ht_graph, 1, &g, im->err));
     HB_TRY(ht_graph_init(g, im->arena, im->err));
     scope.g = im->g = g;
     im->scope = &scope;
-    hearth_status status = import_graph(im, a->graph, NULL);
+    hearth_status status = import_graph(im, body, NULL);
     im->scope = outer;
     im->g = outer_g;
     im->what = what;
@@ -485,7 +531,12 @@ static hearth_status import_node(struct hx_import *im, const struct hx_node *nod
     for (uint32_t i = 0; i < op->min_in; i++)
         if (!node->inputs[i][0])
             return hb_fail(im->err, HEARTH_E_FORMAT, "%s: input %u is absent", im->what, i);
-    return op->lower(im, node);
+    im->bad_attr = NULL;
+    hearth_status status = op->lower(im, node);
+    if (im->bad_attr)
+        return hb_fail(im->err, HEARTH_E_FORMAT, "%s: attribute '%s' has another type than the op's", im->what,
+                       im->bad_attr);
+    return status;
 }
 
 static hearth_status import_nodes(struct hx_import *im, const struct hx_node *nodes, uint32_t n)

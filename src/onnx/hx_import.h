@@ -47,6 +47,7 @@ struct hx_import {
     uint32_t n_opsets;
     uint64_t n_nodes;
     uint32_t depth;
+    const char *bad_attr;   /* an attribute of the node that has the wrong type */
     const char *what;       /* "Softmax 'name'": of the node being lowered, for messages */
     hearth_error *err;
 };
@@ -64,9 +65,12 @@ const struct hx_op *hx_row(const struct hx_import *im, const struct hx_node *nod
 
 /* Attributes. Wrong types are errors of the import; that is why they take im. */
 const struct hx_attr *hx_attr(const struct hx_node *node, const char *name);
-int64_t hx_attr_int(const struct hx_node *node, const char *name, int64_t otherwise);
-float hx_attr_float(const struct hx_node *node, const char *name, float otherwise);
-const char *hx_attr_text(const struct hx_node *node, const char *name, const char *otherwise);
+int64_t hx_attr_int(struct hx_import *im, const struct hx_node *node, const char *name,
+                    int64_t otherwise);
+float hx_attr_float(struct hx_import *im, const struct hx_node *node, const char *name,
+                    float otherwise);
+const char *hx_attr_text(struct hx_import *im, const struct hx_node *node, const char *name,
+                         const char *otherwise);
 /* Integers; *n = 0 when absent. */
 hearth_status hx_attr_ints(struct hx_import *im, const struct hx_node *node, const char *name,
                            int max, int64_t *out, int *n);
@@ -101,5 +105,7 @@ hearth_status hx_int_gemm(struct hx_import *im, ht_id a, ht_id b, ht_id a_zero, 
 /* The body of control flow in an attribute, as a graph. */
 hearth_status hx_body(struct hx_import *im, const struct hx_node *node, const char *attr,
                       const struct ht_graph **out);
+/* The nodes of that body instead of the node itself: of an If that is decided. */
+hearth_status hx_inline(struct hx_import *im, const struct hx_node *node, const char *attr);
 
 #endif

@@ -21,7 +21,9 @@ endif()
 
 # The backend cases through the command, and our own beside them.
 find_package(Python3 COMPONENTS Interpreter QUIET)
+hearth_python_test(hostile_rows tests/onnx/test_rows.py)
 if(TARGET hearth_command)
   hearth_python_test(onnx_backend tests/onnx/test_backend.py $<TARGET_FILE:hearth_command> 850)
 endif()
 hearth_test(test_infer onnx/test_infer.c)
+hearth_test(test_run_hostile onnx/test_run_hostile.c)

@@ -21,12 +21,17 @@ struct einsum_terms {
     int n[EINSUM_INPUTS + 1];
 };
 
+static bool einsum_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* One operand: letters and at most one ellipsis, which takes what the letters leave of `rank`. */
 static bool einsum_operand(const char *p, const char *end, int rank, int *label, int *n)
 {
     int letters = 0, dots = 0;
     for (const char *c = p; c < end; c++) {
-        letters += (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
+        letters += einsum_letter(*c);
         dots += *c == '.';
     }
     int rest = rank - letters;
@@ -35,11 +40,13 @@ static bool einsum_operand(const char *p, const char *end, int rank, int *label,
     *n = 0;
     for (const char *c = p; c < end; c++) {
         if (*c == '.') {
+            if (end - c < 3 || c[1] != '.' || c[2] != '.' || *n + rest > HT_MAX_RANK)
+                return false;
             for (int i = 0; i < rest; i++) /* aligned to the right */
                 label[(*n)++] = EINSUM_DOTS + HT_MAX_RANK - rest + i;
             c += 2;
         } else if (*c != ' ') {
-            if (*n >= HT_MAX_RANK)
+            if (*n >= HT_MAX_RANK || !einsum_letter(*c))
                 return false;
             label[(*n)++] = *c;
         }
@@ -53,6 +60,20 @@ static int einsum_find(const int *list, int n, int label)
         if (list[i] == label)
             return i;
     return -1;
+}
+
+/* Every label of the output stands in some input, and once in the output. */
+static bool einsum_output(const struct einsum_terms *t, uint32_t n_in)
+{
+    const int *out = t->label[EINSUM_INPUTS], n = t->n[EINSUM_INPUTS];
+    for (int i = 0; i < n; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < n_in; k++)
+            known = known || einsum_find(t->label[k], t->n[k], out[i]) >= 0;
+        if (!known || einsum_find(out, n, out[i]) != i)
+            return false;
+    }
+    return true;
 }
 
 static hearth_status einsum_parse(const struct ht_step *s, struct einsum_terms *t, int *dots, hearth_error *err)
@@ -77,7 +98,8 @@ static hearth_status einsum_parse(const struct ht_step *s, struct einsum_terms *
         for (const char *q = arrow + 2; *q; q++)
             letters += *q != '.' && *q != ' ';
         bool has_dots = strchr(arrow + 2, '.') != NULL;
-        if (!einsum_operand(arrow + 2, arrow + 2 + strlen(arrow + 2), letters + (has_dots ? *dots : 0), out, n))
+        if (!einsum_operand(arrow + 2, arrow + 2 + strlen(arrow + 2), letters + (has_dots ? *dots : 0), out, n) ||
+            !einsum_output(t, s->n_in))
             return ht_bad_shape(s, "the output of the equation", err);
         return HEARTH_OK;
     }

@@ -6,18 +6,18 @@ static hearth_status window_attrs(struct hx_import *im, const struct hx_node *no
                                   struct ht_window *p)
 {
     static const char *const pads[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"};
-    const char *text = hx_attr_text(node, "auto_pad", "NOTSET");
+    const char *text = hx_attr_text(im, node, "auto_pad", "NOTSET");
     p->auto_pad = 255;
     for (unsigned i = 0; i < HB_COUNT(pads); i++)
         if (strcmp(text, pads[i]) == 0)
             p->auto_pad = (uint8_t)i;
     if (p->auto_pad == 255)
         return hx_unsupported(im, "auto_pad; NOTSET, SAME_UPPER, SAME_LOWER and VALID are known");
-    p->group = hx_attr_int(node, "group", 1);
-    p->ceil = hx_attr_int(node, "ceil_mode", 0) != 0;
-    p->count_pad = hx_attr_int(node, "count_include_pad", 0) != 0;
-    p->columns = hx_attr_int(node, "storage_order", 0) != 0;
-    p->lp = hx_attr_int(node, "p", 2);
+    p->group = hx_attr_int(im, node, "group", 1);
+    p->ceil = hx_attr_int(im, node, "ceil_mode", 0) != 0;
+    p->count_pad = hx_attr_int(im, node, "count_include_pad", 0) != 0;
+    p->columns = hx_attr_int(im, node, "storage_order", 0) != 0;
+    p->lp = hx_attr_int(im, node, "p", 2);
     HB_TRY(hx_attr_ints(im, node, "kernel_shape", HT_MAX_RANK, p->kernel, &p->n_kernel));
     HB_TRY(hx_attr_ints(im, node, "strides", HT_MAX_RANK, p->strides, &p->n_strides));
     HB_TRY(hx_attr_ints(im, node, "dilations", HT_MAX_RANK, p->dilations, &p->n_dilations));

@@ -5,7 +5,7 @@
 static hearth_status einsum_lower(struct hx_import *im, const struct hx_node *node)
 {
     struct ht_einsum p = {0};
-    const char *equation = hx_attr_text(node, "equation", "");
+    const char *equation = hx_attr_text(im, node, "equation", "");
     if (strlen(equation) >= sizeof p.equation)
         return hb_fail(im->err, HEARTH_E_LIMIT, "%s: an equation of %zu characters; at most %zu", im->what,
                        strlen(equation), sizeof p.equation - 1);

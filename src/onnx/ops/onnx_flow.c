@@ -17,9 +17,15 @@ static hearth_status flow_emit(struct hx_import *im, const struct hx_node *node,
     return HEARTH_OK;
 }
 
+/* Exporters leave conditions behind that are constants: then only one branch is part of the graph, and the
+ * graph can be planned as a whole. */
 static hearth_status if_lower(struct hx_import *im, const struct hx_node *node)
 {
     const struct ht_graph *sub[2];
+    const struct ht_value *condition = &im->g->values[hx_in(im, node, 0)];
+    if (condition->kind == HT_VALUE_CONST && condition->type == HK_BOOL &&
+        (condition->rank == 0 || (condition->rank == 1 && condition->dim[0] == 1)))
+        return hx_inline(im, node, *(const uint8_t *)condition->data ? "then_branch" : "else_branch");
     HB_TRY(hx_body(im, node, "then_branch", &sub[0]));
     HB_TRY(hx_body(im, node, "else_branch", &sub[1]));
     return flow_emit(im, node, &ht_op_if, NULL, sub, 2);
@@ -45,7 +51,7 @@ static hearth_status scan_list(struct hx_import *im, const struct hx_node *node,
 
 static hearth_status scan_lower(struct hx_import *im, const struct hx_node *node)
 {
-    struct ht_scan p = {.n_scan_in = (int)hx_attr_int(node, "num_scan_inputs", 0)};
+    struct ht_scan p = {.n_scan_in = (int)hx_attr_int(im, node, "num_scan_inputs", 0)};
     const struct ht_graph *sub;
     HB_TRY(scan_list(im, node, "scan_input_axes", p.in_axis));
     HB_TRY(scan_list(im, node, "scan_output_axes", p.out_axis));

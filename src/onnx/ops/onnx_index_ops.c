@@ -6,7 +6,7 @@
 static hearth_status pad_kind(struct hx_import *im, const struct hx_node *node, struct ht_pad *p)
 {
     static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
-    const char *mode = hx_attr_text(node, "mode", "constant");
+    const char *mode = hx_attr_text(im, node, "mode", "constant");
     for (unsigned i = 0; i < HB_COUNT(modes); i++)
         if (strcmp(mode, modes[i]) == 0) {
             p->kind = (uint8_t)i;
@@ -24,7 +24,7 @@ static hearth_status pad_2_lower(struct hx_import *im, const struct hx_node *nod
     HB_TRY(pad_kind(im, node, &p));
     HB_TRY(hx_attr_ints(im, node, "pads", 2 * HT_MAX_RANK, pads, &n));
     HB_TRY(hx_list_i64(im, pads, n, &in[1]));
-    HB_TRY(hx_scalar_f32(im, hx_attr_float(node, "value", 0), &in[2]));
+    HB_TRY(hx_scalar_f32(im, hx_attr_float(im, node, "value", 0), &in[2]));
     HB_TRY(hx_op(im, &ht_op_pad, &p, in, 3, &y, 1));
     return hx_out(im, node, 0, y);
 }
@@ -48,7 +48,7 @@ const struct hx_op hx_op_tile = {2, 2, 1, 1, tile_lower, 0};
 
 static hearth_status trilu_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_axis_params p = {hx_attr_int(node, "upper", 1)};
+    const struct ht_axis_params p = {hx_attr_int(im, node, "upper", 1)};
     return hx_emit(im, &ht_op_trilu, node, &p);
 }
 
@@ -56,7 +56,7 @@ const struct hx_op hx_op_trilu = {1, 2, 1, 1, trilu_lower, 0};
 
 static hearth_status one_hot_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_axis_params p = {hx_attr_int(node, "axis", -1)};
+    const struct ht_axis_params p = {hx_attr_int(im, node, "axis", -1)};
     return hx_emit(im, &ht_op_one_hot, node, &p);
 }
 
@@ -64,8 +64,8 @@ const struct hx_op hx_op_one_hot = {3, 3, 1, 1, one_hot_lower, 0};
 
 static hearth_status cumsum_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_cumsum p = {.exclusive = hx_attr_int(node, "exclusive", 0) != 0,
-                                .reverse = hx_attr_int(node, "reverse", 0) != 0};
+    const struct ht_cumsum p = {.exclusive = hx_attr_int(im, node, "exclusive", 0) != 0,
+                                .reverse = hx_attr_int(im, node, "reverse", 0) != 0};
     return hx_emit(im, &ht_op_cumsum, node, &p);
 }
 
@@ -73,8 +73,8 @@ const struct hx_op hx_op_cumsum = {2, 2, 1, 1, cumsum_lower, 0};
 
 static hearth_status topk_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_topk p = {.axis = hx_attr_int(node, "axis", -1),
-                              .largest = hx_attr_int(node, "largest", 1) != 0};
+    const struct ht_topk p = {.axis = hx_attr_int(im, node, "axis", -1),
+                              .largest = hx_attr_int(im, node, "largest", 1) != 0};
     return hx_emit(im, &ht_op_topk, node, &p);
 }
 
@@ -89,7 +89,7 @@ const struct hx_op hx_op_nonzero = {1, 1, 1, 1, nonzero_lower, 0};
 
 static hearth_status compress_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_compress p = {.axis = hx_attr_int(node, "axis", 0),
+    const struct ht_compress p = {.axis = hx_attr_int(im, node, "axis", 0),
                                   .flat = hx_attr(node, "axis") == NULL};
     return hx_emit(im, &ht_op_compress, node, &p);
 }
@@ -98,10 +98,10 @@ const struct hx_op hx_op_compress = {2, 2, 1, 1, compress_lower, 0};
 
 static hearth_status eye_lower(struct hx_import *im, const struct hx_node *node)
 {
-    struct ht_eye p = {.k = hx_attr_int(node, "k", 0)};
+    struct ht_eye p = {.k = hx_attr_int(im, node, "k", 0)};
     enum hk_qtype type;
     if (hx_attr(node, "dtype")) {
-        HB_TRY(hx_storage_type(im, hx_attr_int(node, "dtype", 0), &type));
+        HB_TRY(hx_storage_type(im, hx_attr_int(im, node, "dtype", 0), &type));
         p.has_type = true;
         p.type = (uint8_t)type;
     }
@@ -112,8 +112,8 @@ const struct hx_op hx_op_eye_like = {1, 1, 1, 1, eye_lower, 0};
 
 static hearth_status reverse_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_reverse p = {.batch_axis = hx_attr_int(node, "batch_axis", 1),
-                                 .time_axis = hx_attr_int(node, "time_axis", 0)};
+    const struct ht_reverse p = {.batch_axis = hx_attr_int(im, node, "batch_axis", 1),
+                                 .time_axis = hx_attr_int(im, node, "time_axis", 0)};
     return hx_emit(im, &ht_op_reverse_sequence, node, &p);
 }
 
@@ -122,9 +122,9 @@ const struct hx_op hx_op_reverse_sequence = {2, 2, 1, 1, reverse_lower, 0};
 /* [N][C][H][W]: reshape, transpose, reshape; 0 in a reshape copies, so batch and -1 need no shape. */
 static hearth_status depth_space_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_depth_space p = {.block = hx_attr_int(node, "blocksize", 0),
+    const struct ht_depth_space p = {.block = hx_attr_int(im, node, "blocksize", 0),
                                      .to_depth = hx_row(im, node)->param != 0,
-                                     .crd = strcmp(hx_attr_text(node, "mode", "DCR"), "CRD") == 0};
+                                     .crd = strcmp(hx_attr_text(im, node, "mode", "DCR"), "CRD") == 0};
     return hx_emit(im, &ht_op_depth_space, node, &p);
 }
 
@@ -135,9 +135,9 @@ const struct hx_op hx_op_space_to_depth = {1, 1, 1, 1, depth_space_lower, 1};
 
 static hearth_status loss_params(struct hx_import *im, const struct hx_node *node, struct ht_nll *p)
 {
-    const char *reduction = hx_attr_text(node, "reduction", "mean");
+    const char *reduction = hx_attr_text(im, node, "reduction", "mean");
     p->has_ignore = hx_attr(node, "ignore_index") != NULL;
-    p->ignore = hx_attr_int(node, "ignore_index", 0);
+    p->ignore = hx_attr_int(im, node, "ignore_index", 0);
     p->reduce = strcmp(reduction, "mean") == 0  ? HT_NLL_MEAN
                 : strcmp(reduction, "sum") == 0 ? HT_NLL_SUM
                                                 : HT_NLL_NONE;

@@ -89,8 +89,8 @@ static hearth_status map_attr_lower(struct hx_import *im, const struct hx_node *
     int kind = hx_row(im, node)->param;
     const struct map_attrs *a = &map_alpha[kind];
     const struct ht_map params = {.kind = (uint8_t)kind,
-                                  .p = (double)hx_attr_float(node, a->p, a->p_default),
-                                  .q = (double)hx_attr_float(node, a->q, a->q_default)};
+                                  .p = (double)hx_attr_float(im, node, a->p, a->p_default),
+                                  .q = (double)hx_attr_float(im, node, a->q, a->q_default)};
     return hx_emit(im, &ht_op_map, node, &params);
 }
 
@@ -108,7 +108,7 @@ MAP_ATTR(swish, SILU)
 
 static hearth_status gelu_lower(struct hx_import *im, const struct hx_node *node)
 {
-    bool tanh = strcmp(hx_attr_text(node, "approximate", "none"), "tanh") == 0;
+    bool tanh = strcmp(hx_attr_text(im, node, "approximate", "none"), "tanh") == 0;
     const struct ht_map params = {.kind = tanh ? HT_MAP_GELU_TANH : HT_MAP_GELU};
     return hx_emit(im, &ht_op_map, node, &params);
 }
@@ -118,8 +118,8 @@ const struct hx_op hx_op_gelu = {1, 1, 1, 1, gelu_lower, 0};
 static hearth_status is_inf_lower(struct hx_import *im, const struct hx_node *node)
 {
     const struct ht_map params = {.kind = HT_MAP_ISINF,
-                                  .p = (double)hx_attr_int(node, "detect_negative", 1),
-                                  .q = (double)hx_attr_int(node, "detect_positive", 1)};
+                                  .p = (double)hx_attr_int(im, node, "detect_negative", 1),
+                                  .q = (double)hx_attr_int(im, node, "detect_positive", 1)};
     return hx_emit(im, &ht_op_map, node, &params);
 }
 
@@ -127,7 +127,7 @@ const struct hx_op hx_op_is_inf = {1, 1, 1, 1, is_inf_lower, 0};
 
 static hearth_status mod_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_map params = {.kind = hx_attr_int(node, "fmod", 0) ? HT_MAP_FMOD : HT_MAP_MOD};
+    const struct ht_map params = {.kind = hx_attr_int(im, node, "fmod", 0) ? HT_MAP_FMOD : HT_MAP_MOD};
     return hx_emit(im, &ht_op_map, node, &params);
 }
 
@@ -135,7 +135,7 @@ const struct hx_op hx_op_mod = {2, 2, 1, 1, mod_lower, 0};
 
 static hearth_status bit_shift_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const char *direction = hx_attr_text(node, "direction", "");
+    const char *direction = hx_attr_text(im, node, "direction", "");
     bool left = strcmp(direction, "LEFT") == 0;
     if (!left && strcmp(direction, "RIGHT") != 0)
         return hx_unsupported(im, "direction; LEFT and RIGHT are known");
@@ -151,7 +151,7 @@ static hearth_status old_binary_lower(struct hx_import *im, const struct hx_node
 {
     ht_id in[2] = {hx_in(im, node, 0), hx_in(im, node, 1)}, y;
     const struct hx_attr *axis = hx_attr(node, "axis");
-    if (hx_attr_int(node, "broadcast", 0) && axis) {
+    if (hx_attr_int(im, node, "broadcast", 0) && axis) {
         const struct ht_axis_params params = {axis->i};
         HB_TRY(hx_op(im, &ht_op_align, &params, in, 2, &in[1], 1));
     }
@@ -206,9 +206,9 @@ static hearth_status clip_6_lower(struct hx_import *im, const struct hx_node *no
     ht_id in[3] = {hx_in(im, node, 0), HT_NONE, HT_NONE}, y;
     const struct ht_map params = {.kind = HT_MAP_CLIP};
     if (hx_attr(node, "min"))
-        HB_TRY(hx_scalar_f32(im, hx_attr_float(node, "min", 0), &in[1]));
+        HB_TRY(hx_scalar_f32(im, hx_attr_float(im, node, "min", 0), &in[1]));
     if (hx_attr(node, "max"))
-        HB_TRY(hx_scalar_f32(im, hx_attr_float(node, "max", 0), &in[2]));
+        HB_TRY(hx_scalar_f32(im, hx_attr_float(im, node, "max", 0), &in[2]));
     HB_TRY(hx_op(im, &ht_op_map, &params, in, 3, &y, 1));
     return hx_out(im, node, 0, y);
 }
@@ -226,7 +226,7 @@ static hearth_status cast_lower(struct hx_import *im, const struct hx_node *node
 {
     enum hk_qtype type;
     ht_id y;
-    HB_TRY(hx_storage_type(im, hx_attr_int(node, "to", 0), &type));
+    HB_TRY(hx_storage_type(im, hx_attr_int(im, node, "to", 0), &type));
     HB_TRY(hx_cast(im, hx_in(im, node, 0), type, &y));
     return hx_out(im, node, 0, y);
 }

@@ -23,10 +23,10 @@ const struct hx_op hx_op_matmul = {2, 2, 1, 1, matmul_lower, 0};
 
 static hearth_status gemm_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_gemm p = {.trans_a = hx_attr_int(node, "transA", 0) != 0,
-                              .trans_b = hx_attr_int(node, "transB", 0) != 0,
-                              .alpha = hx_attr_float(node, "alpha", 1),
-                              .beta = hx_attr_float(node, "beta", 1),
+    const struct ht_gemm p = {.trans_a = hx_attr_int(im, node, "transA", 0) != 0,
+                              .trans_b = hx_attr_int(im, node, "transB", 0) != 0,
+                              .alpha = hx_attr_float(im, node, "alpha", 1),
+                              .beta = hx_attr_float(im, node, "beta", 1),
                               .act = HT_MAP_COPY};
     ht_id y;
     HB_TRY(hx_gemm(im, &p, hx_in(im, node, 0), hx_in(im, node, 1), hx_in(im, node, 2), &y));

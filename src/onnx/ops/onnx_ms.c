@@ -7,10 +7,10 @@
 
 static hearth_status fused_matmul_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_gemm p = {.trans_a = hx_attr_int(node, "transA", 0) != 0,
-                              .trans_b = hx_attr_int(node, "transB", 0) != 0,
-                              .alpha = hx_attr_float(node, "alpha", 1), .beta = 1, .act = HT_MAP_COPY};
-    if (hx_attr_int(node, "transBatchA", 0) || hx_attr_int(node, "transBatchB", 0))
+    const struct ht_gemm p = {.trans_a = hx_attr_int(im, node, "transA", 0) != 0,
+                              .trans_b = hx_attr_int(im, node, "transB", 0) != 0,
+                              .alpha = hx_attr_float(im, node, "alpha", 1), .beta = 1, .act = HT_MAP_COPY};
+    if (hx_attr_int(im, node, "transBatchA", 0) || hx_attr_int(im, node, "transBatchB", 0))
         return hx_unsupported(im, "transBatchA and transBatchB");
     ht_id y;
     HB_TRY(hx_gemm(im, &p, hx_in(im, node, 0), hx_in(im, node, 1), HT_NONE, &y));
@@ -21,9 +21,9 @@ const struct hx_op hx_op_ms_fused_matmul = {2, 2, 1, 1, fused_matmul_lower, 0};
 
 static hearth_status matmul_nbits_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_unpack_bits p = {.k = hx_attr_int(node, "K", 0), .n = hx_attr_int(node, "N", 0),
-                                     .block = hx_attr_int(node, "block_size", 0),
-                                     .bits = hx_attr_int(node, "bits", 4)};
+    const struct ht_unpack_bits p = {.k = hx_attr_int(im, node, "K", 0), .n = hx_attr_int(im, node, "N", 0),
+                                     .block = hx_attr_int(im, node, "block_size", 0),
+                                     .bits = hx_attr_int(im, node, "bits", 4)};
     const struct ht_gemm gemm = {.trans_b = true, .alpha = 1, .beta = 1, .act = HT_MAP_COPY};
     ht_id in[3] = {hx_in(im, node, 1), hx_in(im, node, 2), hx_in(im, node, 3)}, w, y;
     if (hx_in(im, node, 4) != HT_NONE)
@@ -55,7 +55,7 @@ const struct hx_op hx_op_ms_fast_gelu = {1, 2, 1, 1, bias_gelu_lower, HT_MAP_GEL
 static hearth_status skip_norm(struct hx_import *im, const struct hx_node *node, ht_id sum, ht_id gamma,
                                ht_id beta, bool rms, ht_id *y)
 {
-    const struct ht_layer_norm p = {.axis = -1, .eps = hx_attr_float(node, "epsilon", 1e-12f), .rms = rms};
+    const struct ht_layer_norm p = {.axis = -1, .eps = hx_attr_float(im, node, "epsilon", 1e-12f), .rms = rms};
     const ht_id in[3] = {sum, gamma, beta};
     return hx_op(im, &ht_op_layer_norm, &p, in, beta == HT_NONE ? 2 : 3, y, 1);
 }
@@ -173,17 +173,17 @@ static hearth_status attention_core(struct hx_import *im, const struct hx_node *
 static hearth_status attention_joint(struct hx_import *im, const struct hx_node *node, ht_id qkv, ht_id mask,
                                      ht_id past, ht_id bias)
 {
-    int64_t heads = hx_attr_int(node, "num_heads", 0);
+    int64_t heads = hx_attr_int(im, node, "num_heads", 0);
     struct ht_split parts = {.axis = -1};
-    struct attention_args a = {.mask = mask, .bias = bias, .causal = hx_attr_int(node, "unidirectional", 0) != 0,
-                               .scale = hx_attr_float(node, "scale", 0),
-                               .filter = hx_attr_float(node, "mask_filter_value", -10000.0f)};
+    struct attention_args a = {.mask = mask, .bias = bias, .causal = hx_attr_int(im, node, "unidirectional", 0) != 0,
+                               .scale = hx_attr_float(im, node, "scale", 0),
+                               .filter = hx_attr_float(im, node, "mask_filter_value", -10000.0f)};
     ht_id p[3];
     if (heads < 1 || heads > 4096)
         return hb_fail(im->err, HEARTH_E_RANGE, "%s: num_heads %lld", im->what, (long long)heads);
     if (past != HT_NONE || (node->n_outputs > 1 && node->outputs[1][0]))
         return hx_unsupported(im, "past and present");
-    if (hx_attr_int(node, "do_rotary", 0))
+    if (hx_attr_int(im, node, "do_rotary", 0))
         return hx_unsupported(im, "do_rotary");
     HB_TRY(hx_attr_ints(im, node, "qkv_hidden_sizes", 3, parts.size, &parts.n));
     HB_TRY(hx_op(im, &ht_op_split, &parts, &qkv, 1, p, 3));
@@ -221,11 +221,11 @@ const struct hx_op hx_op_ms_qattention = {5, 9, 1, 2, qattention_lower, 0};
 /* MultiHeadAttention: (q, k, v, bias, key padding mask, attention bias, past k, past v) */
 static hearth_status multi_head_lower(struct hx_import *im, const struct hx_node *node)
 {
-    int64_t heads = hx_attr_int(node, "num_heads", 0);
+    int64_t heads = hx_attr_int(im, node, "num_heads", 0);
     struct attention_args a = {.mask = hx_in(im, node, 4), .bias = hx_in(im, node, 5),
-                               .causal = hx_attr_int(node, "unidirectional", 0) != 0,
-                               .scale = hx_attr_float(node, "scale", 0),
-                               .filter = hx_attr_float(node, "mask_filter_value", -10000.0f)};
+                               .causal = hx_attr_int(im, node, "unidirectional", 0) != 0,
+                               .scale = hx_attr_float(im, node, "scale", 0),
+                               .filter = hx_attr_float(im, node, "mask_filter_value", -10000.0f)};
     ht_id p[3] = {hx_in(im, node, 0), hx_in(im, node, 1), hx_in(im, node, 2)}, bias = hx_in(im, node, 3);
     if (heads < 1 || heads > 4096)
         return hb_fail(im->err, HEARTH_E_RANGE, "%s: num_heads %lld", im->what, (long long)heads);

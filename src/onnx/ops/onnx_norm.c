@@ -5,14 +5,14 @@
 static hearth_status softmax_1_lower(struct hx_import *im, const struct hx_node *node)
 {
     const struct ht_softmax p = {.kind = (uint8_t)hx_row(im, node)->param, .flat = true,
-                                 .axis = hx_attr_int(node, "axis", 1)};
+                                 .axis = hx_attr_int(im, node, "axis", 1)};
     return hx_emit(im, &ht_op_softmax, node, &p);
 }
 
 static hearth_status softmax_13_lower(struct hx_import *im, const struct hx_node *node)
 {
     const struct ht_softmax p = {.kind = (uint8_t)hx_row(im, node)->param,
-                                 .axis = hx_attr_int(node, "axis", -1)};
+                                 .axis = hx_attr_int(im, node, "axis", -1)};
     return hx_emit(im, &ht_op_softmax, node, &p);
 }
 
@@ -25,8 +25,8 @@ const struct hx_op hx_op_hardmax_13 = {1, 1, 1, 1, softmax_13_lower, HT_HARDMAX}
 
 static hearth_status layer_norm_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_layer_norm p = {.axis = hx_attr_int(node, "axis", -1),
-                                    .eps = hx_attr_float(node, "epsilon", 1e-5f),
+    const struct ht_layer_norm p = {.axis = hx_attr_int(im, node, "axis", -1),
+                                    .eps = hx_attr_float(im, node, "epsilon", 1e-5f),
                                     .rms = hx_row(im, node)->param != 0};
     return hx_emit(im, &ht_op_layer_norm, node, &p);
 }
@@ -38,8 +38,8 @@ const struct hx_op hx_op_rms_normalization = {2, 2, 1, 1, layer_norm_lower, 1};
 static hearth_status batch_norm_lower(struct hx_import *im, const struct hx_node *node)
 {
     ht_id in[5], y;
-    const struct ht_norm_stats p = {.eps = hx_attr_float(node, "epsilon", 1e-5f)};
-    if (hx_attr_int(node, "training_mode", 0))
+    const struct ht_norm_stats p = {.eps = hx_attr_float(im, node, "epsilon", 1e-5f)};
+    if (hx_attr_int(im, node, "training_mode", 0))
         return hx_unsupported(im, "training_mode");
     if (node->n_outputs > 1)
         return hx_unsupported(im, "statistics as outputs");
@@ -55,8 +55,8 @@ const struct hx_op hx_op_batch_normalization = {5, 5, 1, 5, batch_norm_lower, 0}
 static hearth_status group_norm_lower(struct hx_import *im, const struct hx_node *node)
 {
     int per_channel = hx_row(im, node)->param;
-    const struct ht_norm_stats p = {.eps = hx_attr_float(node, "epsilon", 1e-5f),
-                                    .groups = per_channel ? 0 : hx_attr_int(node, "num_groups", 1)};
+    const struct ht_norm_stats p = {.eps = hx_attr_float(im, node, "epsilon", 1e-5f),
+                                    .groups = per_channel ? 0 : hx_attr_int(im, node, "num_groups", 1)};
     return hx_emit(im, &ht_op_group_norm, node, &p);
 }
 

@@ -4,9 +4,9 @@
 
 static hearth_status quantize_lower(struct hx_import *im, const struct hx_node *node)
 {
-    struct ht_quantize p = {.axis = hx_attr_int(node, "axis", 1),
-                            .block = hx_attr_int(node, "block_size", 0), .type = HK_U8};
-    int64_t type = hx_attr_int(node, "output_dtype", 0);
+    struct ht_quantize p = {.axis = hx_attr_int(im, node, "axis", 1),
+                            .block = hx_attr_int(im, node, "block_size", 0), .type = HK_U8};
+    int64_t type = hx_attr_int(im, node, "output_dtype", 0);
     enum hk_qtype out = HK_U8;
     if (type)
         HB_TRY(hx_storage_type(im, type, &out));

@@ -38,11 +38,11 @@ static hearth_status recurrent_lower(struct hx_import *im, const struct hx_node 
         {"tanh", "", ""}, {"sigmoid", "tanh", ""}, {"sigmoid", "tanh", "tanh"}};
     static const uint8_t n_acts[3] = {1, 2, 3};
     struct ht_recurrent p = {.kind = (uint8_t)hx_row(im, node)->param,
-                             .batch_first = hx_attr_int(node, "layout", 0) != 0,
-                             .linear_before_reset = hx_attr_int(node, "linear_before_reset", 0) != 0,
-                             .coupled = hx_attr_int(node, "input_forget", 0) != 0,
-                             .clip = hx_attr_float(node, "clip", 0)};
-    const char *direction = hx_attr_text(node, "direction", "forward");
+                             .batch_first = hx_attr_int(im, node, "layout", 0) != 0,
+                             .linear_before_reset = hx_attr_int(im, node, "linear_before_reset", 0) != 0,
+                             .coupled = hx_attr_int(im, node, "input_forget", 0) != 0,
+                             .clip = hx_attr_float(im, node, "clip", 0)};
+    const char *direction = hx_attr_text(im, node, "direction", "forward");
     const struct hx_attr *names = hx_attr(node, "activations");
     const struct hx_attr *alpha = hx_attr(node, "activation_alpha"), *beta = hx_attr(node, "activation_beta");
     p.direction = strcmp(direction, "reverse") == 0 ? HT_REVERSE

@@ -4,8 +4,8 @@
 static hearth_status reduce_lower(struct hx_import *im, const struct hx_node *node)
 {
     struct ht_reduce p = {.kind = (uint8_t)hx_row(im, node)->param,
-                          .keep = hx_attr_int(node, "keepdims", 1) != 0,
-                          .noop = hx_attr_int(node, "noop_with_empty_axes", 0) != 0};
+                          .keep = hx_attr_int(im, node, "keepdims", 1) != 0,
+                          .noop = hx_attr_int(im, node, "noop_with_empty_axes", 0) != 0};
     HB_TRY(hx_attr_ints(im, node, "axes", HT_MAX_RANK, p.axes, &p.n));
     return hx_emit(im, &ht_op_reduce, node, &p);
 }
@@ -25,10 +25,10 @@ REDUCE(reduce_sum_square, HT_SUM_SQUARE)
 static hearth_status arg_lower(struct hx_import *im, const struct hx_node *node)
 {
     struct ht_reduce p = {.kind = (uint8_t)hx_row(im, node)->param,
-                          .keep = hx_attr_int(node, "keepdims", 1) != 0,
-                          .last = hx_attr_int(node, "select_last_index", 0) != 0,
+                          .keep = hx_attr_int(im, node, "keepdims", 1) != 0,
+                          .last = hx_attr_int(im, node, "select_last_index", 0) != 0,
                           .n = 1};
-    p.axes[0] = hx_attr_int(node, "axis", 0);
+    p.axes[0] = hx_attr_int(im, node, "axis", 0);
     return hx_emit(im, &ht_op_reduce, node, &p);
 }
 

@@ -5,7 +5,7 @@
 static hearth_status resize_choice(struct hx_import *im, const struct hx_node *node, const char *attr,
                                    const char *const *names, unsigned n, unsigned otherwise, uint8_t *out)
 {
-    const char *text = hx_attr_text(node, attr, names[otherwise]);
+    const char *text = hx_attr_text(im, node, attr, names[otherwise]);
     for (unsigned i = 0; i < n; i++)
         if (strcmp(text, names[i]) == 0) {
             *out = (uint8_t)i;
@@ -49,10 +49,10 @@ static hearth_status resize_lower(struct hx_import *im, const struct hx_node *no
                                               "tf_crop_and_resize", "half_pixel_symmetric"};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
     static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
-    struct ht_resize p = {.cubic = (double)hx_attr_float(node, "cubic_coeff_a", -0.75f),
-                          .exclude_outside = hx_attr_int(node, "exclude_outside", 0) != 0,
-                          .antialias = hx_attr_int(node, "antialias", 0) != 0,
-                          .extrapolation = hx_attr_float(node, "extrapolation_value", 0)};
+    struct ht_resize p = {.cubic = (double)hx_attr_float(im, node, "cubic_coeff_a", -0.75f),
+                          .exclude_outside = hx_attr_int(im, node, "exclude_outside", 0) != 0,
+                          .antialias = hx_attr_int(im, node, "antialias", 0) != 0,
+                          .extrapolation = hx_attr_float(im, node, "extrapolation_value", 0)};
     HB_TRY(resize_choice(im, node, "coordinate_transformation_mode", coordinates, 6, 0, &p.coordinates));
     HB_TRY(resize_choice(im, node, "nearest_mode", nearest, 4, 0, &p.nearest));
     HB_TRY(resize_choice(im, node, "keep_aspect_ratio_policy", policies, 3, 0, &p.policy));

@@ -50,9 +50,9 @@ const struct hx_op hx_op_constant_of_shape = {1, 1, 1, 1, constant_of_shape_lowe
 
 static hearth_status shape_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_shape p = {.start = hx_attr_int(node, "start", 0),
+    const struct ht_shape p = {.start = hx_attr_int(im, node, "start", 0),
                                .has_end = hx_attr(node, "end") != NULL,
-                               .end = hx_attr_int(node, "end", 0),
+                               .end = hx_attr_int(im, node, "end", 0),
                                .size = strcmp(node->op_type, "Size") == 0};
     return hx_emit(im, &ht_op_shape, node, &p);
 }
@@ -69,7 +69,7 @@ static hearth_status reshape_1_lower(struct hx_import *im, const struct hx_node 
 
 static hearth_status reshape_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_reshape p = {.allow_zero = hx_attr_int(node, "allowzero", 0) != 0};
+    const struct ht_reshape p = {.allow_zero = hx_attr_int(im, node, "allowzero", 0) != 0};
     return hx_emit(im, &ht_op_reshape, node, &p);
 }
 
@@ -78,7 +78,7 @@ const struct hx_op hx_op_reshape = {2, 2, 1, 1, reshape_lower, 0};
 
 static hearth_status flatten_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_axis_params p = {hx_attr_int(node, "axis", 1)};
+    const struct ht_axis_params p = {hx_attr_int(im, node, "axis", 1)};
     return hx_emit(im, &ht_op_flatten, node, &p);
 }
 
@@ -134,7 +134,7 @@ const struct hx_op hx_op_slice = {3, 5, 1, 1, slice_lower, 0};
 
 static hearth_status split_lower(struct hx_import *im, const struct hx_node *node)
 {
-    struct ht_split p = {.axis = hx_attr_int(node, "axis", 0),
+    struct ht_split p = {.axis = hx_attr_int(im, node, "axis", 0),
                          .uneven = hx_attr(node, "num_outputs") != NULL};
     HB_TRY(hx_attr_ints(im, node, "split", 64, p.size, &p.n));
     return hx_emit(im, &ht_op_split, node, &p);
@@ -144,7 +144,9 @@ const struct hx_op hx_op_split = {1, 2, 1, 64, split_lower, 0};
 
 static hearth_status concat_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_axis_params p = {hx_attr_int(node, "axis", 1)};
+    const struct ht_axis_params p = {hx_attr_int(im, node, "axis", 1)};
+    if (!hx_attr(node, "axis"))
+        return hb_fail(im->err, HEARTH_E_NOT_FOUND, "%s: attribute 'axis' is missing", im->what);
     return hx_emit(im, &ht_op_concat, node, &p);
 }
 
@@ -161,7 +163,7 @@ const struct hx_op hx_op_range = {3, 3, 1, 1, range_lower, 0};
 
 static hearth_status gather_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_gather p = {hx_attr_int(node, "axis", 0)};
+    const struct ht_gather p = {hx_attr_int(im, node, "axis", 0)};
     bool elements = strcmp(node->op_type, "GatherElements") == 0;
     return hx_emit(im, elements ? &ht_op_gather_elements : &ht_op_gather, node, &p);
 }
@@ -171,7 +173,7 @@ const struct hx_op hx_op_gather_elements = {2, 2, 1, 1, gather_lower, 0};
 
 static hearth_status gather_nd_lower(struct hx_import *im, const struct hx_node *node)
 {
-    const struct ht_gather p = {hx_attr_int(node, "batch_dims", 0)};
+    const struct ht_gather p = {hx_attr_int(im, node, "batch_dims", 0)};
     return hx_emit(im, &ht_op_gather_nd, node, &p);
 }
 
@@ -180,8 +182,8 @@ const struct hx_op hx_op_gather_nd = {2, 2, 1, 1, gather_nd_lower, 0};
 static hearth_status scatter_lower(struct hx_import *im, const struct hx_node *node)
 {
     static const char *const names[] = {"none", "add", "mul", "min", "max"};
-    const char *reduction = hx_attr_text(node, "reduction", "none");
-    struct ht_scatter p = {.axis = hx_attr_int(node, "axis", 0), .kind = 255};
+    const char *reduction = hx_attr_text(im, node, "reduction", "none");
+    struct ht_scatter p = {.axis = hx_attr_int(im, node, "axis", 0), .kind = 255};
     for (unsigned i = 0; i < HB_COUNT(names); i++)
         if (strcmp(reduction, names[i]) == 0)
             p.kind = (uint8_t)i;
