@@ -119,6 +119,15 @@ list(APPEND HEARTH_SOURCES
   src/runtime/generation.c
   src/runtime/generation_text.c)
 
+if(HEARTH_SPECULATION)
+  list(APPEND HEARTH_SOURCES
+    src/runtime/spec.c
+    src/runtime/spec_draft.c
+    src/runtime/spec_lookup.c)
+else()
+  list(APPEND HEARTH_SOURCES src/runtime/spec_none.c)
+endif()
+
 if(HEARTH_ONNX)
   file(GLOB hearth_onnx_ops RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
     "${PROJECT_SOURCE_DIR}/src/onnx/ops/onnx_*.c")

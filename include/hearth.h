@@ -551,6 +551,7 @@ typedef struct hearth_session_info {
     uint64_t kv_token_bytes;   /* per position */
     const char *level;
     int32_t n_threads;
+    int32_t n_logits;
 } hearth_session_info;
 HEARTH_API void hearth_session_get_info(const hearth_session *session, hearth_session_info *info);
 
@@ -827,6 +828,35 @@ typedef enum hearth_finish {
 } hearth_finish;
 HEARTH_API const char *hearth_finish_text(hearth_finish finish); /* "stop", "length", ... */
 
+/* Speculation: tokens are guessed and run in one step beside the one that has to run anyway; those that
+ * the model would have chosen cost nothing more. Who guesses: a lookup of the text's own repetitions,
+ * a function of the caller's, or a draft model, tried in this order.
+ *
+ * What is guaranteed: greedy text is the same, byte by byte, as without; so is sampled text when
+ * guesses come from lookup or a function. With a draft model sampled text has the same distribution; a
+ * seed repeats it only with HEARTH_SPECULATION_STEADY, for else times decide how much is guessed.
+ *
+ * How much is guessed follows from what steps and guesses are measured to cost and how often they
+ * are right; where they cost more than they give, guessing pauses. */
+#define HEARTH_SPECULATION_STEADY 1u /* always max_guesses, whatever they cost */
+
+typedef struct hearth_speculation_config {
+    uint32_t struct_size;
+    uint32_t flags;
+    /* A session of a draft model with the same vocabulary (else HEARTH_E_MISMATCH), borrowed, and an
+     * empty sequence of it, which the generation fills and empties again. Guessing stops when its
+     * context is full. */
+    hearth_session *draft;
+    int32_t draft_seq;
+    int32_t lookup;       /* guess what followed where the text read like its end before */
+    int32_t max_guesses;  /* in one step: 1 to 64; 0: 16. The session must keep logits of at least one
+                           * guess and one more (n_logits); what it keeps bounds the guesses too. */
+    /* Write up to n tokens that may follow tokens[0..n_tokens), all of the sequence that the generation
+     * knows, and return their number. */
+    int32_t (*guess)(void *user, const int32_t *tokens, size_t n_tokens, int32_t *guess, int32_t n);
+    void *guess_user;
+} hearth_speculation_config;
+
 typedef struct hearth_generation_config {
     uint32_t struct_size;
     int32_t seq;                 /* the sequence of the session to continue */
@@ -843,6 +873,7 @@ typedef struct hearth_generation_config {
     int32_t match_prompt;        /* a prompt is the whole text of the sequence: what the session holds
                                   * of it is not computed again, see hearth_seq_match */
     hearth_memory *memory;       /* the generation is a call of it from open to close; or NULL */
+    const hearth_speculation_config *speculation; /* copied; NULL: none */
 } hearth_generation_config;
 
 /* One running generation: borrow a session, feed a prompt, then take text piece by piece. */
@@ -867,6 +898,20 @@ typedef struct hearth_piece {
 } hearth_piece;
 HEARTH_API hearth_status hearth_generation_next(hearth_generation *gen, hearth_piece *piece,
                                                 hearth_error *err);
+
+/* What it took since open. */
+typedef struct hearth_generation_stats {
+    uint32_t struct_size;
+    uint64_t passes;   /* steps that gave tokens */
+    uint64_t drafted;  /* guesses that ran */
+    uint64_t accepted; /* of them, those that were chosen */
+    const char *off;   /* why nothing is guessed at the moment; "" while it is. Static storage */
+} hearth_generation_stats;
+HEARTH_API void hearth_generation_get_stats(const hearth_generation *gen,
+                                            hearth_generation_stats *stats);
+
+/* Before the session's sequence is used further: guesses that were not looked at are taken back. Close
+ * before the session. NULL is fine. */
 HEARTH_API void hearth_generation_close(hearth_generation *gen);
 
 /* Many generations on one session. A step runs the next token of every running generation and, with

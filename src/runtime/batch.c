@@ -85,8 +85,10 @@ hearth_status hearth_batch_open(const hearth_batch_config *config, hearth_batch 
 /* Others may have what its sequence holds. */
 static void batch_leave(hearth_batch *b, struct batch_entry *e)
 {
-    if (e->running)
+    if (e->running) {
+        hr_generation_settle(e->gen);
         hr_kv_release(&b->session->kv, e->gen->config.seq);
+    }
     e->running = false;
 }
 

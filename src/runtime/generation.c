@@ -1,6 +1,6 @@
 /* Generating text: prompt in chunks, one token at a time after it. hr_generation.h tells how it works. */
 #include "runtime/hr_generation.h"
-#include "runtime/hr_sampler.h"
+#include "runtime/hr_spec.h"
 #include "base/hb_check.h"
 #include "base/os/hb_os.h"
 #include <string.h>
@@ -59,6 +59,8 @@ hearth_status hearth_generation_open(hearth_session *session,
     g->n_ctx = info.n_ctx;
     g->confirmed = hearth_seq_length(session, c.seq);
     status = hr_tail_stops(&g->tail, c.stop, c.n_stop, err);
+    if (status == HEARTH_OK && c.speculation)
+        status = hr_spec_open(&c, session, &call->arena, &g->spec, err);
     if (status != HEARTH_OK)
         return hr_call_end(call, status, err);
     if (call == &own) { /* a call of no memory moves into what it made */
@@ -70,12 +72,32 @@ hearth_status hearth_generation_open(hearth_session *session,
     return HEARTH_OK;
 }
 
+void hr_generation_settle(hearth_generation *g)
+{
+    if (g->n_guess > 0)
+        hearth_seq_trim(g->session, g->config.seq, g->confirmed, NULL);
+    g->n_rows = g->row_at = g->n_guess = 0;
+}
+
 void hearth_generation_close(hearth_generation *g)
 {
     if (!g)
         return;
+    hr_generation_settle(g);
+    if (g->spec)
+        hr_spec_close(g->spec);
     struct hr_call own = g->own; /* the generation lives in what is released */
     hr_call_end(g->call == &g->own ? &own : g->call, HEARTH_OK, NULL);
+}
+
+void hearth_generation_get_stats(const hearth_generation *g, hearth_generation_stats *stats)
+{
+    hearth_generation_stats full = {.off = ""};
+    if (g->spec)
+        full = g->spec->stats;
+    full.passes = g->passes;
+    full.struct_size = stats->struct_size;
+    memcpy(stats, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
 }
 
 /* ---- the machine ---- */
@@ -83,6 +105,7 @@ void hearth_generation_close(hearth_generation *g)
 hearth_status hr_generation_begin(hearth_generation *g, const int32_t *tokens, size_t n,
                                   size_t there, hearth_error *err)
 {
+    hr_generation_settle(g);
     int32_t length = hearth_seq_length(g->session, g->config.seq);
     size_t room = (size_t)hr_seq_capacity(g->session, g->config.seq), pending = g->pending >= 0;
     if (n - there + pending > room)
@@ -94,11 +117,15 @@ hearth_status hr_generation_begin(hearth_generation *g, const int32_t *tokens, s
     if (g->config.sampler)
         for (size_t i = 0; i < n; i++)
             hearth_sampler_accept(g->config.sampler, tokens[i]);
+    if (g->spec && g->config.match_prompt)
+        hr_spec_forget(g->spec);
+    for (size_t i = 0; i < n && g->spec; i++)
+        hr_spec_push(g->spec, tokens[i]);
     g->prompt = tokens + there;
     g->prompt_n = n - there;
     g->prompt_done = 0;
     g->before_prompt = g->confirmed = length;
-    g->n_rows = g->row_at = 0;
+    g->before_pending = g->pending;
     g->n_generated = 0;
     g->finish = HEARTH_FINISH_NONE;
     g->over = false;
@@ -136,6 +163,21 @@ static bool generation_polled(hearth_generation *g)
     return stop != 0;
 }
 
+/* Let guesses be made, as many as there may be: each takes an item, a row and a position, and one more
+ * token than there are guesses can come out. */
+static int32_t generation_guess(hearth_generation *g, size_t capacity, size_t n_rows)
+{
+    size_t most = capacity < n_rows ? capacity : n_rows;
+    if (g->config.max_tokens > 0) {
+        size_t left = (size_t)(g->config.max_tokens - g->n_generated);
+        most = most < left ? most : left;
+    }
+    most = g->refused ? 1 : most;
+    g->refused = false;
+    hr_spec_guess(g->spec, g->config.sampler, most > HR_MAX_GUESS ? HR_MAX_GUESS : (int32_t)most - 1);
+    return g->spec->n_guess;
+}
+
 hearth_status hr_generation_want(hearth_generation *g, hearth_item *items, size_t capacity,
                                  size_t n_rows, size_t *n, hearth_error *err)
 {
@@ -156,8 +198,10 @@ hearth_status hr_generation_want(hearth_generation *g, hearth_item *items, size_
     for (size_t i = 0; i < left && at < capacity; i++)
         items[at++] = (hearth_item){g->prompt[g->prompt_done + i], g->config.seq, 0};
     items[at - 1].want_logits = at == left + (g->pending >= 0);
+    g->n_guess = g->prompt || !g->spec ? 0 : generation_guess(g, capacity, n_rows);
+    for (int32_t i = 0; i < g->n_guess; i++)
+        items[at++] = (hearth_item){g->spec->guess[i].token, g->config.seq, 1};
     *n = g->wanted = at;
-    (void)n_rows;
     return HEARTH_OK;
 }
 
@@ -167,6 +211,14 @@ static hearth_status generation_failed(hearth_generation *g, hearth_status statu
     int32_t keep = g->prompt && status != HEARTH_E_CANCELLED ? g->before_prompt : g->confirmed;
     hearth_seq_trim(g->session, g->config.seq, keep, NULL); /* a window may refuse: then all stays */
     g->confirmed = hearth_seq_length(g->session, g->config.seq);
+    if (g->n_guess > 0 && status != HEARTH_E_CANCELLED) {
+        g->refused = true; /* guesses are no reason to fail: again without them */
+        g->n_guess = 0;
+        return HEARTH_OK;
+    }
+    g->n_guess = 0;
+    if (g->prompt && status != HEARTH_E_CANCELLED)
+        g->pending = g->before_pending;
     g->prompt = NULL;
     if (status != HEARTH_E_CANCELLED)
         return status;
@@ -177,8 +229,7 @@ static hearth_status generation_failed(hearth_generation *g, hearth_status statu
 hearth_status hr_generation_take(hearth_generation *g, hearth_status status, size_t row,
                                  uint64_t ns)
 {
-    size_t n = g->wanted;
-    (void)ns;
+    size_t n = g->wanted - (size_t)g->n_guess;
     g->wanted = 0;
     if (status != HEARTH_OK)
         return generation_failed(g, status);
@@ -188,9 +239,12 @@ hearth_status hr_generation_take(hearth_generation *g, hearth_status status, siz
     g->pending = -1;
     if (g->prompt && g->prompt_done < g->prompt_n)
         return HEARTH_OK;
+    if (g->spec && !g->prompt)
+        hr_spec_ran(g->spec, ns);
+    g->passes++;
     g->prompt = NULL;
     g->row = row;
-    g->n_rows = 1;
+    g->n_rows = 1 + g->n_guess;
     g->row_at = 0;
     return HEARTH_OK;
 }
@@ -204,7 +258,7 @@ static hearth_status generation_step(hearth_generation *g, hearth_error *err)
     size_t n;
     hearth_session_get_info(g->session, &info);
     size_t chunk = (size_t)(info.n_batch < GENERATION_CHUNK ? info.n_batch : GENERATION_CHUNK);
-    HB_TRY(hr_generation_want(g, items, chunk, 1, &n, err));
+    HB_TRY(hr_generation_want(g, items, chunk, (size_t)info.n_logits, &n, err));
     if (n == 0)
         return HEARTH_OK;
     uint64_t start_ns = hb_os_now_ns();
@@ -224,12 +278,18 @@ hearth_status hearth_generation_prompt(hearth_generation *g, const int32_t *toke
 
 /* ---- pieces ---- */
 
-static hearth_status generation_choose(hearth_generation *g, const float *logits, int32_t *token,
+/* guess: what was guessed for this row, or NULL. */
+static hearth_status generation_choose(hearth_generation *g, const float *logits,
+                                       const struct hr_guess *guess, int32_t *token,
                                        hearth_error *err)
 {
-    if (g->config.sampler) {
-        HB_TRY(hearth_sampler_sample(g->config.sampler, logits, token, err));
-        hr_sampler_chosen(g->config.sampler, *token);
+    hearth_sampler *sampler = g->config.sampler;
+    if (sampler) {
+        if (guess)
+            HB_TRY(hr_sampler_verify(sampler, logits, guess, token, err));
+        else
+            HB_TRY(hearth_sampler_sample(sampler, logits, token, err));
+        hr_sampler_chosen(sampler, *token);
         return HEARTH_OK;
     }
     *token = 0;
@@ -239,16 +299,25 @@ static hearth_status generation_choose(hearth_generation *g, const float *logits
     return HEARTH_OK;
 }
 
-/* Use the next row. */
+/* Use the next row. If it chooses what was guessed there, the row behind it is good too. */
 static hearth_status generation_advance(hearth_generation *g, int32_t *token, hearth_error *err)
 {
     const float *logits = hearth_session_logits(g->session, g->row + (size_t)g->row_at);
+    const struct hr_guess *guess = g->row_at < g->n_guess ? &g->spec->guess[g->row_at] : NULL;
     if (!logits)
         return hb_fail(err, HEARTH_E_STATE,
                        "generation: another step took the place of the logits of its own");
-    HB_TRY(generation_choose(g, logits, token, err));
+    HB_TRY(generation_choose(g, logits, guess, token, err));
+    g->confirmed += g->row_at > 0; /* the guess before, which is pending */
     g->pending = *token;
-    g->n_rows = g->row_at = 0;
+    if (g->spec)
+        hr_spec_push(g->spec, *token);
+    if (guess)
+        hr_spec_verified(g->spec, *token == guess->token);
+    if (guess && *token == guess->token)
+        g->row_at++;
+    else
+        hr_generation_settle(g);
     if (!g->config.ignore_end && hearth_token_is_end(g->model, *token))
         g->finish = HEARTH_FINISH_STOP;
     return HEARTH_OK;
@@ -284,6 +353,8 @@ hearth_status hearth_generation_next(hearth_generation *g, hearth_piece *out, he
     HB_TRY(generation_text(g, piece.token, &piece, err));
     piece.finish = g->finish; /* now by a stop string too */
     g->over = g->finish != HEARTH_FINISH_NONE;
+    if (g->over)
+        hr_generation_settle(g);
     memcpy(out, &piece, piece.struct_size < sizeof piece ? piece.struct_size : sizeof piece);
     return HEARTH_OK;
 }

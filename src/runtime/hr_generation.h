@@ -1,5 +1,6 @@
 /* A generation as a machine that is pulled: it says which items it wants to run next (a chunk of its
- * prompt, or one token), somebody runs a step with them, and it takes the step's row of logits.
+ * prompt, or one token and guesses of what follows), somebody runs a step with them, and it takes the
+ * step's rows of logits.
  * hearth_generation_prompt and _next are loops over this; whoever drives several generations in one step
  * (batch.c) calls the same three functions for each:
  *
@@ -13,12 +14,19 @@
  * Rows are looked at when a piece is asked for, not before: the sampler, the sequence and the text are
  * then at every piece what they are without guesses. So pieces are taken before the session's next step.
  *
- * Guesses are not made yet: a step of a generation has one row, behind its last item. */
+ *     sequence  | confirmed | guesses that ran with the last token |
+ *                             ^ row_at of them were right so far
+ *
+ * `pending` is the token chosen last. It is not confirmed: it runs with the next step, or it is in the
+ * sequence already as a guess that was right, which counts when the row behind it is used. So whenever
+ * the text ends, cutting the sequence to `confirmed` leaves what a text without guesses leaves. */
 #ifndef HR_GENERATION_H
 #define HR_GENERATION_H
 
 #include "runtime/hr_memory.h"
 #include "runtime/hr_model.h"
+
+struct hr_spec;
 
 #define GENERATION_MAX_STOPS     16
 #define GENERATION_MAX_STOP_LEN  256
@@ -55,12 +63,17 @@ struct hearth_generation {
     int32_t n_ctx;
     const int32_t *prompt;   /* borrowed until it is in the sequence; NULL: none */
     size_t prompt_n, prompt_done;
-    int32_t before_prompt;   /* length of the sequence then */
+    int32_t before_prompt;   /* length of the sequence then, and the pending token */
+    int32_t before_pending;
     int32_t pending;         /* the token chosen last; -1: none */
     int32_t confirmed;       /* positions whose tokens were given or chosen, pending not included */
     size_t wanted;           /* items of the step that was asked for and not taken yet */
     size_t row;              /* of the session's logits: the first of this generation's */
     int32_t n_rows, row_at;  /* rows there, and the next to be used */
+    int32_t n_guess;         /* guesses in the step that was asked for, or whose rows are there */
+    bool refused;            /* a step with guesses failed: the next has none */
+    uint64_t passes;         /* steps that gave rows */
+    struct hr_spec *spec;    /* NULL: no speculation */
     int32_t n_generated;     /* since the last prompt */
     hearth_finish finish;
     bool over;               /* the last piece was given */
@@ -85,5 +98,8 @@ hearth_status hr_generation_want(hearth_generation *g, hearth_item *items, size_
  * it cannot go on, HEARTH_OK after a cancelled one, whose text ends. */
 hearth_status hr_generation_take(hearth_generation *g, hearth_status status, size_t row,
                                  uint64_t ns);
+/* No row is looked at any more: what the sequence holds of guesses goes. Due before a sequence is given
+ * away while its generation still has rows. */
+void hr_generation_settle(hearth_generation *g);
 
 #endif

@@ -435,6 +435,7 @@ void hearth_session_get_info(const hearth_session *s, hearth_session_info *info)
         .n_batch = s->config.n_batch,
         .n_seqs = s->config.n_seqs,
         .n_kv_tokens = (int32_t)(s->kv.n_pages * HK_KV_PAGE),
+        .n_logits = s->config.n_logits,
         .planned_bytes = s->planned_bytes,
         .kv_bytes = s->kv.bytes,
         .activation_bytes = s->plan->activation_bytes,
