@@ -153,3 +153,14 @@ if(HEARTH_ONNX)
     src/onnx/hx_load.c
     src/onnx/hx_check.c)
 endif()
+
+# The server: a library of its own, a client of the one above.
+set(HEARTH_SERVE_SOURCES
+  src/serve/wire.c
+  src/serve/wire_binary.c
+  src/serve/wire_json.c)
+if(HEARTH_JSON)
+  list(APPEND HEARTH_SERVE_SOURCES src/serve/wire_json_read.c)
+else()
+  list(APPEND HEARTH_SERVE_SOURCES src/serve/wire_json_none.c)
+endif()

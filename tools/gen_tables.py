@@ -77,7 +77,49 @@ def commands():
     return table("`hearth` …", "", lines=have + later)
 
 
-TABLES = {f.__name__: f for f in (architectures, weights, caches, levels, pretokenizers, commands)}
+def wire_messages_list():
+    """{name: number, from, text, fields: [(number, kind, need, name)], texts} of the wire, in its order."""
+    out = {n: {"number": int(number), "from": who, "text": text, "fields": [], "texts": []}
+           for n, number, who, text in rows("src/serve/messages.def", "HS_MESSAGE")}
+    for message, number, kind, need, name, text in rows("src/serve/messages.def", "HS_FIELD"):
+        out[message]["fields"].append((int(number), kind, need, name))
+        out[message]["texts"].append(text)
+    return out
+
+
+def wire_messages():
+    who = {"C": "client", "S": "server"}
+    return table("number", "message", "from", "", lines=[
+        (m["number"], f"`{n}`", who[m["from"]], m["text"])
+        for n, m in wire_messages_list().items() if m["from"] != "P"])
+
+
+def wire_fields():
+    lines = []
+    for name, m in wire_messages_list().items():
+        for (number, kind, need, field), text in zip(m["fields"], m["texts"]):
+            lines.append((f"`{name}`", number, f"`{field}`", kind, "must" if need == "MUST" else "may", text))
+    return table("message", "number", "field", "kind", "", "", lines=lines)
+
+
+def wire_proto():
+    """The same as a schema for Protocol Buffers."""
+    types = {"U64": "optional uint64", "I64": "optional sint64", "F32": "optional float", "BYTES": "optional bytes",
+             "TOKENS": "repeated uint32", "FLOATS": "repeated float", "TEXTS": "repeated bytes"}
+    yield "// The binary messages of docs/wire.md. Made from src/serve/messages.def by tools/gen_tables.py."
+    yield 'syntax = "proto3";\npackage hearth.wire;\n'
+    for name, m in wire_messages_list().items():
+        number = "" if m["from"] == "P" else f", number {m['number']} in front of the body"
+        yield f"// {m['text']}{number}\nmessage {name} {{"
+        for i, kind, need, field in m["fields"]:
+            kind = types.get(kind) or f"repeated {kind[5:-1]}"
+            yield f"  {kind} {field} = {i};" + ("  // required" if need == "MUST" else "")
+        yield "}\n"
+
+
+TABLES = {f.__name__: f for f in (architectures, weights, caches, levels, pretokenizers, commands,
+                                  wire_messages, wire_fields)}
+WHOLE = {"docs/wire.proto": wire_proto}
 MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.S)
 
 
@@ -90,9 +132,10 @@ def main():
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
     stale = found = 0
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        old = path.read_text()
-        new = MARK.sub(fill, old)
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *(ROOT / w for w in WHOLE)]:
+        old = path.read_text() if path.exists() else ""
+        whole = WHOLE.get(str(path.relative_to(ROOT)))
+        new = "\n".join(whole()) if whole else MARK.sub(fill, old)
         found += len(MARK.findall(old))
         if old == new:
             continue

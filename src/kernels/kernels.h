@@ -265,6 +265,15 @@ typedef void hk_quantize_u8_fn(uint8_t *restrict y, const float *restrict x, flo
 typedef void hk_narrow_fn(uint16_t *restrict y, const float *restrict x, size_t n);
 typedef uint32_t hk_max_abs_fn(const float *x, size_t n);
 
+/* Canonical LEB128 of u32 values (varint_scalar.c). Encode gives the number of bytes; out has
+ * HK_VARINT_ROOM(n) of them, and what lies behind the result is undefined. Decode takes values while they are
+ * canonical, whole and below 2^32, at most `capacity`: it gives the bytes it took, and their number of values;
+ * fewer bytes than n with *n_out < capacity tell where it stopped. out behind *n_out is undefined. */
+#define HK_VARINT_ROOM(n) (5 * (n) + 16)
+typedef size_t hk_varint_encode_fn(uint8_t *restrict out, const uint32_t *restrict x, size_t n);
+typedef size_t hk_varint_decode_fn(uint32_t *restrict out, size_t capacity, size_t *restrict n_out,
+                                   const uint8_t *restrict in, size_t n);
+
 /* Attention over one stretch. n_q query rows (heads that share the KV head, times tokens); query
  * row i sees the positions lo[i] <= p < hi[i] of the stretch (0 <= lo <= hi <= 64; lo == hi: none).
  * Pages that no row sees may be NULL.
