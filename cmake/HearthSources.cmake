@@ -106,6 +106,8 @@ list(APPEND HEARTH_SOURCES
   src/runtime/kv.c
   src/runtime/kv_evict.c
   src/runtime/prefix.c
+  src/runtime/kv_file.c
+  src/runtime/fingerprint.c
   src/runtime/seq.c
   src/runtime/batch.c
   src/runtime/session.c

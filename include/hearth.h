@@ -646,6 +646,27 @@ HEARTH_API hearth_status hearth_seq_match(hearth_session *session, int32_t seq,
 HEARTH_API hearth_status hearth_seq_release(hearth_session *session, int32_t seq,
                                             hearth_error *err);
 
+/* A sequence as bytes, to be kept wherever the caller likes and restored in any session of the same model
+ * with the same cache types. The bytes carry a version, a fingerprint of the model, and a hash against
+ * accidents; they are no proof against somebody who forges them. Equal sequences give equal bytes.
+ *
+ *   size      bytes that save writes now: a header, and 64 bytes and a page for 16 positions; 0: no such
+ *             sequence
+ *   save      data [size], at a multiple of 16, as malloc gives it
+ *   restore   replaces what the sequence held; it is running then. Tokens are restored too, so that
+ *             hearth_seq_match continues it; but nobody else finds its pages.
+ *
+ * HEARTH_E_FORMAT, _TRUNCATED, _RANGE  the bytes are damaged
+ * HEARTH_E_UNSUPPORTED                 of another version
+ * HEARTH_E_MISMATCH                    of another model, cache type or window
+ * HEARTH_E_FULL                        the context or the cache is too small
+ * Whenever it fails the sequence is unchanged. */
+HEARTH_API size_t hearth_seq_save_size(const hearth_session *session, int32_t seq);
+HEARTH_API hearth_status hearth_seq_save(const hearth_session *session, int32_t seq, void *data,
+                                         size_t size, hearth_error *err);
+HEARTH_API hearth_status hearth_seq_restore(hearth_session *session, int32_t seq, const void *data,
+                                            size_t size, hearth_error *err);
+
 /* The KV cache now, and what happened to it since the session was opened. */
 typedef struct hearth_kv_stats {
     uint32_t struct_size;

@@ -70,6 +70,7 @@ struct hr_kv {
     uint16_t *seen;                  /* [n_pages] scratch, zero between calls */
     uint32_t *found;                 /* [max_pages] scratch */
     int32_t *tokens;                 /* [n_pages][HK_KV_PAGE] */
+    const float *zeros;              /* as many as a head has elements */
     struct hr_seq *seqs;             /* [n_seqs] */
     struct hr_prefix prefix;
     hearth_evict policy;
@@ -134,6 +135,22 @@ bool hr_kv_make_room(struct hr_kv *kv, uint32_t pages);
 uint32_t hr_kv_evictable(const struct hr_kv *kv);
 /* The idle sequence that the policy would give up first; empty ones do not count. -1: none. */
 int32_t hr_kv_victim(const struct hr_kv *kv);
+
+/* ---- a sequence as bytes (kv_file.c) ---- */
+
+/* What the bytes are of. */
+struct hr_kv_origin {
+    const struct hk_table *kernels;
+    uint64_t fingerprint;
+    int32_t n_vocab;
+};
+
+size_t hr_kv_file_bytes(const struct hr_kv *kv, int32_t seq);
+hearth_status hr_kv_save(const struct hr_kv *kv, const struct hr_kv_origin *o, int32_t seq,
+                         void *data, size_t size, hearth_error *err);
+/* The sequence is running afterwards; unchanged on failure. */
+hearth_status hr_kv_restore(struct hr_kv *kv, const struct hr_kv_origin *o, int32_t seq,
+                            const void *data, size_t size, hearth_error *err);
 
 /* ---- prefixes (prefix.c) ---- */
 

@@ -44,6 +44,11 @@ struct hr_loader {
 extern const struct hr_loader hr_loader_gguf;
 extern const struct hr_loader hr_loader_onnx;
 
+/* Tells models apart (fingerprint.c); takes a page fault or two per tensor. */
+uint64_t hr_model_fingerprint(const hearth_model *model);
+/* Continue a hash over n bytes. */
+uint64_t hr_hash64(uint64_t h, const void *bytes, size_t n);
+
 const hearth_model *hr_session_model(const hearth_session *session);
 /* Positions that a sequence can still take over any number of steps. */
 int32_t hr_seq_capacity(const hearth_session *session, int32_t seq);

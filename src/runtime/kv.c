@@ -75,6 +75,12 @@ static hearth_status kv_pages_fit(struct hr_kv *kv, const struct hr_kv_config *c
 
 static hearth_status kv_tables(struct hr_kv *kv, struct hb_arena *arena, hearth_error *err)
 {
+    int32_t widest = 0;
+    for (int32_t i = 0; i < kv->n_layers; i++) {
+        widest = kv->shape[i].d_k > widest ? kv->shape[i].d_k : widest;
+        widest = kv->shape[i].d_v > widest ? kv->shape[i].d_v : widest;
+    }
+    HB_TRY(HB_ARENA_NEW(arena, float, (size_t)widest, &kv->zeros, err));
     HB_TRY(HB_ARENA_NEW(arena, uint32_t, kv->n_pages, &kv->free_pages, err));
     HB_TRY(HB_ARENA_NEW(arena, uint16_t, kv->n_pages, &kv->owners, err));
     HB_TRY(HB_ARENA_NEW(arena, uint16_t, kv->n_pages, &kv->seen, err));

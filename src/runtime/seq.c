@@ -118,6 +118,34 @@ hearth_status hearth_seq_release(hearth_session *s, int32_t seq, hearth_error *e
     return HEARTH_OK;
 }
 
+/* ---- as bytes ---- */
+
+static struct hr_kv_origin seq_origin(const hearth_session *s)
+{
+    return (struct hr_kv_origin){&s->kernels, hr_model_fingerprint(s->model), s->model->lm.n_vocab};
+}
+
+size_t hearth_seq_save_size(const hearth_session *s, int32_t seq)
+{
+    return seq_check(s, seq, NULL) == HEARTH_OK ? hr_kv_file_bytes(&s->kv, seq) : 0;
+}
+
+hearth_status hearth_seq_save(const hearth_session *s, int32_t seq, void *data, size_t size,
+                              hearth_error *err)
+{
+    HB_TRY(seq_check(s, seq, err));
+    const struct hr_kv_origin o = seq_origin(s);
+    return hr_kv_save(&s->kv, &o, seq, data, size, err);
+}
+
+hearth_status hearth_seq_restore(hearth_session *s, int32_t seq, const void *data, size_t size,
+                                 hearth_error *err)
+{
+    HB_TRY(seq_check(s, seq, err));
+    const struct hr_kv_origin o = seq_origin(s);
+    return hr_kv_restore(&s->kv, &o, seq, data, size, err);
+}
+
 void hearth_session_kv_stats(const hearth_session *s, hearth_kv_stats *stats)
 {
     const struct hr_kv *kv = &s->kv;

@@ -30,6 +30,11 @@ struct world_config {
 };
 
 struct world {
+    struct hk_table kernels;
+    struct hr_kv_origin origin;
+    struct naive_seq saved; /* what `file` is of */
+    uint8_t *file;
+    size_t file_bytes;
     struct hb_arena arena;
     struct hr_kv kv;
     struct naive_seq naive[WORLD_SEQS];
@@ -52,6 +57,8 @@ static inline void world_make(struct world *w, const struct world_config *c)
     assert_int_equal(hr_kv_init(&w->kv, &world_lm, &config, &w->arena, NULL), HEARTH_OK);
     w->block = calloc(1, w->kv.bytes);
     hr_kv_place(&w->kv, w->block);
+    hk_select(&w->kernels, 0, HK_LEVEL_scalar);
+    w->origin = (struct hr_kv_origin){&w->kernels, 42, 1000};
     for (int32_t i = 0; i < WORLD_SEQS; i++)
         w->naive[i].idle = true;
 }
@@ -59,6 +66,7 @@ static inline void world_make(struct world *w, const struct world_config *c)
 static inline void world_free(struct world *w)
 {
     free(w->block);
+    free(w->file);
     hb_arena_release(&w->arena);
 }
 
@@ -195,6 +203,33 @@ static inline void world_match(struct world *w, int32_t seq, int32_t script, int
     w->ops[acquire ? 4 : 3]++;
 }
 
+static inline void world_save(struct world *w, int32_t seq)
+{
+    free(w->file);
+    w->file_bytes = hr_kv_file_bytes(&w->kv, seq);
+    w->file = malloc(w->file_bytes);
+    assert_int_equal(hr_kv_save(&w->kv, &w->origin, seq, w->file, w->file_bytes, NULL), HEARTH_OK);
+    w->saved = w->naive[seq];
+    w->ops[6]++;
+}
+
+static inline void world_restore(struct world *w, int32_t seq)
+{
+    if (!w->file)
+        return;
+    uint32_t before = w->kv.n_free;
+    hearth_status status = hr_kv_restore(&w->kv, &w->origin, seq, w->file, w->file_bytes, NULL);
+    if (status == HEARTH_E_FULL) {
+        assert_int_equal(w->kv.n_free, before);
+        return;
+    }
+    assert_int_equal(status, HEARTH_OK);
+    w->naive[seq] = w->saved;
+    w->naive[seq].idle = false;
+    world_after_eviction(w, 1, 0);
+    w->ops[7]++;
+}
+
 /* Contents equal, owners counted, free + used = total, listed pages owned. */
 static inline void world_check(struct world *w)
 {
@@ -257,7 +292,12 @@ static inline void world_op(struct world *w, const uint8_t b[4])
         world_match(w, a, b[2] % WORLD_SCRIPTS, b[3], false);
         break;
     default:
-        world_match(w, a, b[2] % WORLD_SCRIPTS, b[3], true);
+        if (b[3] >= 32)
+            world_match(w, a, b[2] % WORLD_SCRIPTS, b[3], true);
+        else if (b[3] % 2)
+            world_save(w, a);
+        else
+            world_restore(w, a);
     }
 }
 

@@ -17,7 +17,7 @@ static void run_random(const struct world_config *c, long ops, uint64_t seed)
         world_op(&w, op);
         world_check(&w);
     }
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 8; i++)
         assert_true(w.ops[i] > 0);
     if (ops >= QUICK_OPS / 8 && !c->no_prefix)
         assert_true(w.kv.count.hit_tokens > 0 && w.kv.count.merged_pages > 0);

@@ -244,6 +244,110 @@ static void without_the_kv_cache_the_text_is_the_same(void **state)
     fixture_close(&f);
 }
 
+static uint8_t *save(hearth_session *s, int32_t seq, size_t *size)
+{
+    *size = hearth_seq_save_size(s, seq);
+    uint8_t *data = malloc(*size);
+    assert_int_equal(hearth_seq_save(s, seq, data, *size, NULL), HEARTH_OK);
+    return data;
+}
+
+static void a_saved_sequence_goes_on_in_another_session(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"f16", "f32"};
+    struct fixture f;
+    fixture_open(&f);
+    for (int i = 0; i < 2; i++) {
+        hearth_session_config config = {.struct_size = sizeof config, .n_ctx = 128, .n_seqs = 2,
+                                        .kv_type_k = types[i], .kv_type_v = types[1 - i]};
+        hearth_session *a = test_session(f.model, &config), *b = test_session(f.model, &config);
+        size_t size, again;
+        int32_t done;
+        feed(a, 0, f.tokens + 300, 60, 60); /* other pages than in b, and what was in them */
+        feed(a, 1, f.tokens, 70, 70);
+        hearth_seq_trim(a, 0, 0, NULL);
+        uint8_t *data = save(a, 1, &size);
+        feed(b, 0, f.tokens + 100, 30, 30);
+        assert_int_equal(hearth_seq_restore(b, 0, data, size, NULL), HEARTH_OK);
+        assert_int_equal(hearth_seq_length(b, 0), 70);
+        uint8_t *twice = save(b, 0, &again);
+        assert_int_equal(again, size);
+        assert_memory_equal(data, twice, size);
+        assert_true(feed(a, 1, f.tokens + 70, 30, 30) == feed(b, 0, f.tokens + 70, 30, 30));
+        assert_int_equal(hearth_seq_match(b, 0, f.tokens, 90, &done, NULL), HEARTH_OK);
+        assert_int_equal(done, 89);
+        free(data);
+        free(twice);
+        hearth_session_close(a);
+        hearth_session_close(b);
+    }
+    fixture_close(&f);
+}
+
+static void saved_bytes_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    hearth_error err;
+    fixture_open(&f);
+    hearth_session_config config = {.struct_size = sizeof config, .n_ctx = 128};
+    hearth_session *s = test_session(f.model, &config);
+    size_t size;
+    feed(s, 0, f.tokens, 40, 40);
+    uint8_t *data = save(s, 0, &size), *copy = malloc(size + 1);
+    uint64_t seed = 8;
+    for (size_t i = 0; i < 4000; i++) { /* each byte of the header, and some of the pages */
+        size_t at = i < 256 ? i : test_rand(&seed) % size;
+        memcpy(copy, data, size);
+        copy[at] ^= (uint8_t)(1u << i % 8);
+        hearth_status status = hearth_seq_restore(s, 0, copy, size, &err);
+        if (status == HEARTH_OK)
+            fail_msg("a change at byte %zu was not noticed", at);
+        assert_int_equal(hearth_seq_length(s, 0), 40);
+    }
+    for (size_t n = 0; n < size; n += n < 300 ? 1 : 997)
+        assert_int_not_equal(hearth_seq_restore(s, 0, data, n, NULL), HEARTH_OK);
+    memcpy(copy, data, size);
+    copy[size] = 0;
+    assert_int_equal(hearth_seq_restore(s, 0, copy, size + 1, NULL), HEARTH_E_FORMAT);
+    copy[8] = 2;
+    assert_int_equal(hearth_seq_restore(s, 0, copy, size, &err), HEARTH_E_UNSUPPORTED);
+    assert_string_equal(err.text, "saved sequence: version 2; 1 is known");
+    assert_int_equal(hearth_seq_save(s, 0, copy, size - 1, NULL), HEARTH_E_ARGUMENT);
+    assert_int_equal(hearth_seq_save(s, 0, copy + 1, size, NULL), HEARTH_E_ARGUMENT);
+    assert_int_equal(hearth_seq_save(s, 1, copy, size, NULL), HEARTH_E_RANGE);
+
+    config.kv_type_v = "f32";
+    hearth_session *other = test_session(f.model, &config);
+    assert_int_equal(hearth_seq_restore(other, 0, data, size, &err), HEARTH_E_MISMATCH);
+    assert_string_equal(err.text, "saved sequence: V cache of type f16; the session has f32");
+    hearth_session_close(other);
+    config.kv_type_v = NULL;
+    config.n_ctx = 32;
+    other = test_session(f.model, &config);
+    assert_int_equal(hearth_seq_restore(other, 0, data, size, NULL), HEARTH_E_FULL);
+    hearth_session_close(other);
+
+    hearth_file *file;
+    hearth_model *model;
+    if (hearth_file_open(HEARTH_SOURCE_DIR "/fixtures/models/books-33m-q4_k_m.gguf", NULL, &file, &err) !=
+        HEARTH_OK)
+        fail_msg("%s", err.text);
+    const hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
+    assert_int_equal(hearth_model_open(&bytes, 1, NULL, &model, NULL), HEARTH_OK);
+    config.n_ctx = 128;
+    other = test_session(model, &config);
+    assert_int_equal(hearth_seq_restore(other, 0, data, size, &err), HEARTH_E_MISMATCH);
+    hearth_session_close(other);
+    hearth_model_close(model);
+    hearth_file_close(file);
+    free(data);
+    free(copy);
+    hearth_session_close(s);
+    fixture_close(&f);
+}
+
 /* Greedy ids of a generation on sequence 0. */
 static hearth_finish generate(hearth_session *s, const int32_t *prompt, size_t n, int32_t max_tokens,
                               int32_t match, int32_t *ids, int32_t *n_ids)
@@ -303,6 +407,8 @@ int main(void)
         cmocka_unit_test(a_window_goes_on_past_the_context),
         cmocka_unit_test(without_the_kv_cache_the_text_is_the_same),
         cmocka_unit_test(a_generation_takes_up_what_is_there),
+        cmocka_unit_test(a_saved_sequence_goes_on_in_another_session),
+        cmocka_unit_test(saved_bytes_that_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
