@@ -25,13 +25,14 @@
     X(UINT, n_prompt)                                                                              \
     X(UINT, n_gen)                                                                                 \
     X(UINT, n_depth)                                                                               \
-    X(TEXT, test)            /* pp512, tg128, with @ dDEPTH */                                     \
+    X(UINT, n_seqs)          /* sequences in one step */                                           \
+    X(TEXT, test)            /* pp512, tg128, with xSEQS, @ dDEPTH */                              \
     X(TEXT, test_time)       /* UTC */                                                             \
     X(UINT, avg_ns)                                                                                \
     X(UINT, stddev_ns)                                                                             \
     X(REAL, avg_ts)          /* tokens per second */                                               \
     X(REAL, stddev_ts)                                                                             \
-    X(REAL, p50_ms)          /* of a token (tg) or of the whole prompt (pp) */                     \
+    X(REAL, p50_ms)          /* of a step (tg) or of the whole prompt (pp) */                      \
     X(REAL, p95_ms)                                                                                \
     X(REAL, p99_ms)                                                                                \
     X(REAL, gb_s)            /* weights and KV read per second, from the median */                 \
@@ -67,6 +68,7 @@ struct bench_row {
 struct bench_test {
     int32_t n_prompt, n_gen, n_depth; /* one of the first two is 0 */
     int32_t reps;
+    int32_t n_seqs; /* 1 for prompts */
 };
 
 /* Measure one test in an open session and fill the row's figures. The session is reset first.

@@ -1,5 +1,6 @@
 /* Measures one test. A prompt test evaluates n tokens from depth d in chunks of n_batch; a
- * generation test evaluates them one by one, each the likeliest after those before it. */
+ * generation test evaluates them one by one, each the likeliest after those before it, for a number of
+ * sequences at once, which begin with different tokens. */
 #include "bench.h"
 #include <math.h>
 #include <stdlib.h>
@@ -9,9 +10,11 @@ struct bench_state {
     const struct hc_model *m;
     hearth_session *session;
     struct bench_test test;
-    int32_t *ids;  /* [n]: prompt, or the tokens that the check run chose */
+    int32_t *ids;  /* [n][n_seqs]: prompt, or the tokens that the check run chose */
     size_t n;      /* n_prompt or n_gen */
-    int32_t last;  /* what the scores after the last token choose */
+    size_t n_seqs;
+    hearth_item *items; /* [n_seqs], or a chunk */
+    int32_t last;  /* what the scores after the last token of the last sequence choose */
     double *step_ms; /* [reps * n] for generation, [reps] for prompts */
     size_t n_steps;
 };
@@ -41,9 +44,9 @@ static int bench_fail(hearth_status status, const hearth_error *err)
     return hc_fail_status(HC_FAILED, "bench", status, err);
 }
 
-static int bench_look(struct bench_state *b, int32_t *token)
+static int bench_look(struct bench_state *b, size_t row, int32_t *token)
 {
-    const float *logits = hearth_session_logits(b->session, 0);
+    const float *logits = hearth_session_logits(b->session, row);
     if (!bench_choose(logits, (size_t)b->m->info.vocab_size, token))
         return hc_fail(HC_FAILED, "bench", "scores with NaN or infinity; finite ones are needed");
     return HC_OK;
@@ -61,21 +64,30 @@ static hearth_status bench_prompt(struct bench_state *b, const int32_t *ids, siz
     return hearth_session_step(b->session, &(hearth_item){ids[n - 1], 0, 1}, 1, err);
 }
 
-static int bench_fill_depth(struct bench_state *b)
+/* n_depth positions for each sequence. */
+static int bench_fill_depth(struct bench_state *b, size_t n_batch)
 {
     hearth_error err = {0};
     size_t n = (size_t)b->test.n_depth;
     hearth_session_reset(b->session);
-    if (n == 0)
-        return HC_OK;
-    int32_t *ids = malloc(n * sizeof *ids);
-    if (!ids)
-        return hc_fail(HC_LIMIT, "bench", "no memory for %zu tokens", n);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = bench_token(b, i + 1000003);
-    hearth_status status = hearth_session_eval(b->session, ids, n, NULL, &err);
-    free(ids);
-    return status == HEARTH_OK ? HC_OK : bench_fail(status, &err);
+    for (size_t q = 0; q < b->n_seqs; q++)
+        for (size_t done = 0, now; done < n; done += now) {
+            now = n - done < n_batch ? n - done : n_batch;
+            for (size_t i = 0; i < now; i++)
+                b->items[i] = (hearth_item){bench_token(b, (q + 1) * 1000003 + done + i), (int32_t)q, 0};
+            hearth_status status = hearth_session_step(b->session, b->items, now, &err);
+            if (status != HEARTH_OK)
+                return bench_fail(status, &err);
+        }
+    return HC_OK;
+}
+
+/* The i-th token of every sequence. */
+static hearth_status bench_step(struct bench_state *b, size_t i, hearth_error *err)
+{
+    for (size_t q = 0; q < b->n_seqs; q++)
+        b->items[q] = (hearth_item){b->ids[i * b->n_seqs + q], (int32_t)q, 1};
+    return hearth_session_step(b->session, b->items, b->n_seqs, err);
 }
 
 /* The untimed run: warms up, checks the scores, and fixes the tokens and the last choice. */
@@ -88,14 +100,16 @@ static int bench_check(struct bench_state *b)
         for (size_t i = 0; i < b->n; i++)
             b->ids[i] = bench_token(b, i);
         status = bench_prompt(b, b->ids, b->n, &err);
-        return status == HEARTH_OK ? bench_look(b, &b->last) : bench_fail(status, &err);
+        return status == HEARTH_OK ? bench_look(b, 0, &b->last) : bench_fail(status, &err);
     }
-    b->ids[0] = bench_token(b, 0);
+    for (size_t q = 0; q < b->n_seqs; q++)
+        b->ids[q] = bench_token(b, q);
     for (size_t i = 0; rc == HC_OK && i < b->n; i++) {
-        status = hearth_session_step(b->session, &(hearth_item){b->ids[i], 0, 1}, 1, &err);
+        status = bench_step(b, i, &err);
         if (status != HEARTH_OK)
             return bench_fail(status, &err);
-        rc = bench_look(b, i + 1 < b->n ? &b->ids[i + 1] : &b->last);
+        for (size_t q = 0; rc == HC_OK && q < b->n_seqs; q++)
+            rc = bench_look(b, q, i + 1 < b->n ? &b->ids[(i + 1) * b->n_seqs + q] : &b->last);
     }
     return rc;
 }
@@ -110,7 +124,7 @@ static hearth_status bench_timed(struct bench_state *b, hearth_error *err)
         return status;
     }
     for (size_t i = 0; status == HEARTH_OK && i < b->n; i++) {
-        status = hearth_session_step(b->session, &(hearth_item){b->ids[i], 0, 1}, 1, err);
+        status = bench_step(b, i, err);
         uint64_t now = hc_now_ns();
         b->step_ms[b->n_steps++] = (double)(now - before) * 1e-6;
         before = now;
@@ -118,11 +132,19 @@ static hearth_status bench_timed(struct bench_state *b, hearth_error *err)
     return status;
 }
 
+static hearth_status bench_rewind(struct bench_state *b, hearth_error *err)
+{
+    hearth_status status = HEARTH_OK;
+    for (size_t q = 0; q < b->n_seqs && status == HEARTH_OK; q++)
+        status = hearth_seq_trim(b->session, (int32_t)q, b->test.n_depth, err);
+    return status;
+}
+
 static int bench_repeat(struct bench_state *b, struct bench_row *row)
 {
     hearth_error err = {0};
     for (int32_t rep = 0; rep < b->test.reps; rep++) {
-        hearth_status status = hearth_seq_trim(b->session, 0, b->test.n_depth, &err);
+        hearth_status status = bench_rewind(b, &err);
         int32_t token;
         if (status != HEARTH_OK)
             return bench_fail(status, &err);
@@ -131,14 +153,14 @@ static int bench_repeat(struct bench_state *b, struct bench_row *row)
         uint64_t ns = hc_now_ns() - t0;
         if (status != HEARTH_OK)
             return bench_fail(status, &err);
-        int rc = bench_look(b, &token);
+        int rc = bench_look(b, b->n_seqs - 1, &token);
         if (rc != HC_OK)
             return rc;
         if (token != b->last)
             return hc_fail(HC_FAILED, "bench", "repetition %d chose token %d after %s; %d is right",
                            (int)rep, (int)token, row->test, (int)b->last);
         row->samples_ns[row->n_samples] = (double)ns;
-        row->samples_ts[row->n_samples] = (double)b->n * 1e9 / (double)ns;
+        row->samples_ts[row->n_samples] = (double)(b->n * b->n_seqs) * 1e9 / (double)ns;
         row->samples[row->n_samples] = row->samples_ts[row->n_samples];
         row->n_samples++;
     }
@@ -184,7 +206,7 @@ static double bench_bytes(const struct bench_state *b, const struct hc_session *
         steps = ceil(steps / (double)s->info.n_batch);
     double mean_position = (double)b->test.n_depth + (double)b->n / 2;
     return steps * ((double)hc_model_token_bytes(b->m) +
-                    mean_position * (double)s->info.kv_token_bytes);
+                    (double)b->n_seqs * mean_position * (double)s->info.kv_token_bytes);
 }
 
 static void bench_figures(struct bench_state *b, const struct hc_session *s, struct bench_row *row)
@@ -206,13 +228,17 @@ int bench_measure(const struct hc_model *m, struct hc_session *s, const struct b
                   struct bench_row *row)
 {
     struct bench_state b = {.m = m, .session = s->session, .test = *test};
+    size_t n_batch = (size_t)s->info.n_batch;
     b.n = (size_t)(test->n_prompt ? test->n_prompt : test->n_gen);
-    b.ids = malloc(b.n * sizeof *b.ids);
+    b.n_seqs = (size_t)test->n_seqs;
+    b.ids = malloc(b.n * b.n_seqs * sizeof *b.ids);
+    b.items = malloc(n_batch * sizeof *b.items);
     b.step_ms = malloc(b.n * (size_t)test->reps * sizeof *b.step_ms);
-    int rc = b.ids && b.step_ms ? HC_OK
-                                : hc_fail(HC_LIMIT, "bench", "no memory for %zu tokens", b.n);
+    int rc = b.ids && b.items && b.step_ms
+                 ? HC_OK
+                 : hc_fail(HC_LIMIT, "bench", "no memory for %zu tokens", b.n * b.n_seqs);
     if (rc == HC_OK)
-        rc = bench_fill_depth(&b);
+        rc = bench_fill_depth(&b, n_batch);
     if (rc == HC_OK)
         rc = bench_check(&b);
     if (rc == HC_OK) {
@@ -228,6 +254,7 @@ int bench_measure(const struct hc_model *m, struct hc_session *s, const struct b
     if (rc == HC_OK)
         bench_figures(&b, s, row);
     free(b.ids);
+    free(b.items);
     free(b.step_ms);
     return rc;
 }

@@ -52,6 +52,10 @@ void hc_session_close(struct hc_session *s);
 /* Process, file, model and session together: what a run is planned to hold in memory. */
 uint64_t hc_planned_bytes(const struct hc_model *m, const struct hc_session *s);
 
+/* Sequence 0 from and to a file. Same rules as hc_model_open. */
+int hc_kv_load(struct hc_session *s, const char *path);
+int hc_kv_save(const struct hc_session *s, const char *path);
+
 /* ---- texts and tokens ---- */
 
 struct hc_text {

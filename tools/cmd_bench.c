@@ -3,6 +3,7 @@
 #include "bench.h"
 #include "commands.h"
 #include "commit.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,10 @@
 
 struct bench_settings {
     struct hc_common common; /* its threads field is unused: -t is a list here */
-    struct hc_ints p, n, d, t;
+    struct hc_ints p, n, d, t, seqs;
     int32_t reps;
     int32_t batch;
+    bool no_kv_cache;
     const char *type_k;
     const char *type_v;
     const char *format;
@@ -52,10 +54,13 @@ static void bench_describe(const struct bench_settings *s, const struct hc_model
     SET(type_v, "%s", s->type_v);
     SET(test, "%s%d", test->n_prompt ? "pp" : "tg",
         (int)(test->n_prompt ? test->n_prompt : test->n_gen));
-    if (test->n_depth) {
-        size_t used = strlen(row->test);
+    size_t used = strlen(row->test);
+    if (test->n_seqs > 1)
+        used += (size_t)snprintf(row->test + used, sizeof row->test - used, " x%d", (int)test->n_seqs);
+    if (test->n_depth)
         snprintf(row->test + used, sizeof row->test - used, " @ d%d", (int)test->n_depth);
-    }
+    if (s->no_kv_cache)
+        strcat(row->test, " no kv");
     gmtime_r(&now, &utc);
     strftime(row->test_time, sizeof row->test_time, "%Y-%m-%dT%H:%M:%SZ", &utc);
 #undef SET
@@ -67,6 +72,7 @@ static void bench_describe(const struct bench_settings *s, const struct hc_model
     row->n_prompt = (uint64_t)test->n_prompt;
     row->n_gen = (uint64_t)test->n_gen;
     row->n_depth = (uint64_t)test->n_depth;
+    row->n_seqs = (uint64_t)test->n_seqs;
     row->model_bytes = m->file_bytes + m->info.model_bytes;
     row->kv_bytes = hs->info.kv_bytes;
 }
@@ -83,6 +89,8 @@ static int bench_one(const struct bench_settings *s, const struct hc_model *m,
     int rc = bench_measure(m, hs, &test, row);
     if (rc != HC_OK)
         return rc;
+    if (s->no_kv_cache)
+        row->gb_s = NAN; /* it counts a token's way with the cache */
     fprintf(stderr, "%s, %d threads: %.2f t/s\n", row->test, (int)hs->info.n_threads, row->avg_ts);
     rows->n++;
     return HC_OK;
@@ -95,10 +103,12 @@ static int bench_tests(const struct bench_settings *s, const struct hc_model *m,
     int rc = HC_OK;
     for (size_t d = 0; d < s->d.n; d++) {
         for (size_t i = 0; rc == HC_OK && i < s->p.n; i++)
-            rc = bench_one(s, m, hs, (struct bench_test){s->p.item[i], 0, s->d.item[d], s->reps},
+            rc = bench_one(s, m, hs, (struct bench_test){s->p.item[i], 0, s->d.item[d], s->reps, 1},
                            rows);
-        for (size_t i = 0; rc == HC_OK && i < s->n.n; i++)
-            rc = bench_one(s, m, hs, (struct bench_test){0, s->n.item[i], s->d.item[d], s->reps},
+        for (size_t i = 0; rc == HC_OK && i < s->n.n * s->seqs.n; i++)
+            rc = bench_one(s, m, hs,
+                           (struct bench_test){0, s->n.item[i / s->seqs.n], s->d.item[d], s->reps,
+                                               s->seqs.item[i % s->seqs.n]},
                            rows);
     }
     return rc;
@@ -115,8 +125,15 @@ static int bench_threads(const struct bench_settings *s, const struct hc_model *
     if (ctx > INT32_MAX)
         return hc_fail(HC_USAGE, "-d", "%lld positions together with -p and -n; at most %d are "
                        "accepted", (long long)ctx, INT32_MAX);
+    int32_t seqs = bench_largest(&s->seqs), batch = s->batch;
+    if (batch == 0) /* as sessions do, but a step must take all sequences */
+        batch = ctx < seqs ? seqs : ctx < 512 ? (int32_t)ctx : 512;
+    if (seqs > batch)
+        return hc_fail(HC_USAGE, "--seqs", "%d sequences in a step; -b is %d", (int)seqs, (int)batch);
     hearth_session_config config = {.n_ctx = ctx ? (int32_t)ctx : 1,
-                                    .n_batch = s->batch,
+                                    .n_batch = batch ? batch : 1,
+                                    .n_seqs = seqs,
+                                    .flags = s->no_kv_cache ? HEARTH_SESSION_NO_KV_CACHE : 0,
                                     .kv_type_k = s->type_k,
                                     .kv_type_v = s->type_v};
     struct hc_session hs;
@@ -168,6 +185,10 @@ static const struct hc_option bench_options[] = {
     {"-p", HC_INTS, FIELD(p), 0, 1 << 24, "LIST", "prompt lengths; 0: none (512)"},
     {"-n", HC_INTS, FIELD(n), 0, 1 << 24, "LIST", "tokens to generate; 0: none (128)"},
     {"-d", HC_INTS, FIELD(d), 0, 1 << 24, "LIST", "positions that stand before the test (0)"},
+    {"--seqs", HC_INTS, FIELD(seqs), 1, 4096, "LIST",
+     "sequences that generate together; figures are of all (1)"},
+    {"--no-kv-cache", HC_FLAG, FIELD(no_kv_cache), 0, 0, NULL,
+     "compute every token from the beginning of the text"},
     {"-t", HC_INTS, FIELD(t), 0, 1024, "LIST",
      "threads; 0: what CPU affinity and cgroup quota allow (0)"},
     {"-r", HC_INT, FIELD(reps), 1, BENCH_MOST_SAMPLES, "REPS", "repetitions (5)"},
@@ -185,6 +206,7 @@ static const struct bench_settings bench_defaults = {
     .n = {{128}, 1},
     .d = {{0}, 1},
     .t = {{0}, 1},
+    .seqs = {{1}, 1},
     .reps = 5,
     .type_k = "f16",
     .type_v = "f16",

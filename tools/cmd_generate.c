@@ -12,6 +12,8 @@ struct generate_settings {
     const char *f;
     bool parse_special;
     bool dry_run;
+    const char *save_kv;
+    const char *load_kv;
     struct hc_generating g;
 };
 
@@ -27,7 +29,9 @@ static int generate_with_model(const struct generate_settings *s, const struct h
     if (prompt->n == 0)
         return hc_fail(HC_USAGE, s->p ? "-p" : s->f, "no tokens; at least one is needed");
     struct hc_run run;
-    rc = hc_run_open(&s->common, &s->g, m, false, &run);
+    rc = hc_run_open(&s->common, &s->g, m, s->load_kv != NULL, &run);
+    if (rc == HC_OK && s->load_kv)
+        rc = hc_kv_load(&run.session, s->load_kv);
     if (rc == HC_OK) {
         hc_interrupt_to(run.session.session);
         rc = hc_run_prompt(&run, &s->g, prompt->ids, prompt->n, s->common.json, r);
@@ -41,6 +45,8 @@ static int generate_with_model(const struct generate_settings *s, const struct h
         rc = hc_finish_output();
         hc_result_print_stats(m, &run, prompt->n, r);
     }
+    if (rc == HC_OK && s->save_kv)
+        rc = hc_kv_save(&run.session, s->save_kv);
     if (rc == HC_OK && r->finish == HEARTH_FINISH_CANCELLED)
         rc = hc_fail(HC_FAILED, "generate", "stopped by Ctrl-C after %zu tokens", r->n_tokens);
     hc_run_close(&run);
@@ -99,6 +105,9 @@ static const struct hc_option generate_options[] = {
      "texts of special tokens in the prompt become their ids"},
     {"--dry-run", HC_FLAG, FIELD(dry_run), 0, 0, NULL,
      "print the memory a run would take, and stop; -p is not needed"},
+    {"--save-kv", HC_TEXT, FIELD(save_kv), 0, 0, "FILE", "write keys and values to FILE at the end"},
+    {"--load-kv", HC_TEXT, FIELD(load_kv), 0, 0, "FILE",
+     "what FILE has of the prompt's beginning is not computed again"},
     HC_OPTIONS_END,
 };
 

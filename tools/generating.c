@@ -69,7 +69,10 @@ int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
     hearth_session_config session = {.n_ctx = g->ctx,
                                      .n_batch = g->batch,
                                      .kv_type_k = g->type_k,
-                                     .kv_type_v = g->type_v};
+                                     .kv_type_v = g->type_v,
+                                     .n_sink = g->sink,
+                                     .n_window = g->window,
+                                     .flags = g->no_kv_cache ? HEARTH_SESSION_NO_KV_CACHE : 0};
     int rc = hc_session_open(common, m, &session, &run->session);
     if (rc == HC_OK)
         rc = generating_sampler(g, m, run);
@@ -174,8 +177,8 @@ void hc_result_print_stats(const struct hc_model *m, const struct hc_run *run, s
     const double mib = 1.0 / (1024 * 1024);
     const hearth_session_info *info = &run->session.info;
     fprintf(stderr,
-            "prompt %zu tokens, %zu of them there already, in %.1f ms (%.1f/s), text %zu tokens in %.1f ms (%.1f/s); %s; "
-            "%d threads, %s\n",
+            "prompt %zu tokens, %zu of them there already, in %.1f ms (%.1f/s), text %zu tokens in "
+            "%.1f ms (%.1f/s); %s; %d threads, %s\n",
             n_prompt, r->matched, r->prompt_ms,
             generating_rate(n_prompt - r->matched, r->prompt_ms), r->n_tokens,
             r->predicted_ms, generating_rate(r->n_tokens, r->predicted_ms),
@@ -209,6 +212,8 @@ void hc_result_print_json(const struct hc_model *m, const struct hc_run *run, co
     hj_uint(&j, "predicted_n", r->n_tokens);
     hj_real(&j, "predicted_ms", r->predicted_ms);
     hj_close(&j, '}');
+    if (r->matched)
+        hj_uint(&j, "cached_prompt_tokens", r->matched);
     /* Nothing drafts in this build: every token of the text took a pass of its own. */
     hj_open(&j, "speculative", '{');
     hj_uint(&j, "drafted", 0);

@@ -18,6 +18,8 @@ struct hc_generating {
     bool ignore_eos;
     const char *type_k;
     const char *type_v;
+    int32_t sink, window;
+    bool no_kv_cache;
 };
 
 #define HC_GENERATING_DEFAULTS                                                                     \
@@ -55,6 +57,12 @@ struct hc_generating {
      "type of the key cache (f16)"},                                                               \
     {"--ctv", HC_TEXT, HC_GENERATING_ROW(type, member, type_v), 0, 0, "TYPE",                      \
      "type of the value cache (f16)"},                                                             \
+    {"--window", HC_INT, HC_GENERATING_ROW(type, member, window), 1, INT32_MAX, "N",               \
+     "keep the last N tokens and go on where the context would be full"},                          \
+    {"--keep", HC_INT, HC_GENERATING_ROW(type, member, sink), 0, INT32_MAX, "N",                   \
+     "with --window: and the first N"},                                                            \
+    {"--no-kv-cache", HC_FLAG, HC_GENERATING_ROW(type, member, no_kv_cache), 0, 0, NULL,           \
+     "compute every token from the beginning of the text"},                                        \
     {"--draft", HC_LATER, 0, 0, 0, "FILE", "speculative decoding"},                                \
     {"--draft-max", HC_LATER, 0, 0, 0, "N", "speculative decoding"},                               \
     {"--lookup", HC_LATER, 0, 0, 0, NULL, "speculative decoding"}

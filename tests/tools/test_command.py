@@ -336,6 +336,33 @@ class Generate(Base):
                      ["-b", "3"]):
             self.assertEqual(generate("-p", PROMPT, "-n", 8, *args)["tokens"], want, args)
 
+    def test_a_saved_sequence_is_not_computed_again(self):
+        want = generate("-p", PROMPT, "-n", 8)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "kv")
+            self.assertEqual(generate("-p", PROMPT, "-n", 8, "--save-kv", path)["tokens"], want["tokens"])
+            again = generate("-p", PROMPT, "-n", 8, "--load-kv", path)
+            self.assertEqual(again["tokens"], want["tokens"])
+            self.assertEqual(again["cached_prompt_tokens"], len(want["prompt_tokens"]) - 1)
+            other = generate("-p", PROMPT[:20], "-n", 8, "--load-kv", path)
+            self.assertEqual(other["tokens"], generate("-p", PROMPT[:20], "-n", 8)["tokens"])
+            self.assertGreater(other["cached_prompt_tokens"], 0)
+            r = run("generate", "-m", MODEL, "-p", "x", "--load-kv", path, "--ctk", "f32")
+            self.assertEqual(r.returncode, 3)
+            self.assertIn(b"K cache of type f16; the session has f32", r.stderr)
+            r = run("generate", "-m", MODEL, "-p", "x", "--load-kv", MODEL)
+            self.assertEqual(r.returncode, 3)
+            r = run("generate", "-m", MODEL, "-p", "x", "-n", 1, "--save-kv", folder)
+            self.assertEqual(r.returncode, 1)
+
+    def test_a_window_goes_on_past_the_context(self):
+        d = generate("-p", PROMPT, "-n", 300, "-c", 192, "--window", 40, "--keep", 4, "--ignore-eos")
+        self.assertEqual((len(d["tokens"]), d["finish_reason"]), (300, "length"))
+
+    def test_without_the_kv_cache_the_text_is_the_same(self):
+        self.assertEqual(generate("-p", PROMPT, "-n", 8, "--no-kv-cache")["tokens"],
+                         generate("-p", PROMPT, "-n", 8)["tokens"])
+
     def test_ctrl_c_stops_with_one_line(self):
         p = subprocess.Popen([*PROGRAM, "generate", "-m", MODEL, "-p", PROMPT, "-n", "-1",
                               "--ignore-eos", "--temp", "0", "-t", "1"], stdout=subprocess.PIPE,
@@ -552,6 +579,16 @@ class Bench(Base):
         self.assertEqual([json.loads(x)["test"] for x in self.out("jsonl").splitlines()], names)
         self.assertEqual([r["test"] for r in csv.DictReader(io.StringIO(self.out("csv")))], names)
         self.assertEqual([x.split(" | ")[5] for x in self.out("md").splitlines()[2:]], names)
+    def test_sequences_and_no_cache_are_rows_of_their_own(self):
+        r = run("bench", "-m", MODEL, "-p", 0, "-n", 4, "--seqs", "1,3", "-d", 8, "-t", 1, "-r", 2, "-o",
+                "json")
+        self.assertEqual([(x["test"], x["n_seqs"]) for x in json.loads(r.stdout)],
+                         [("tg4 @ d8", 1), ("tg4 x3 @ d8", 3)])
+        r = run("bench", "-m", MODEL, "-p", 0, "-n", 4, "--no-kv-cache", "-r", 2, "-o", "json")
+        self.assertEqual([x["test"] for x in json.loads(r.stdout)], ["tg4 no kv"])
+
+    def test_the_sql_is_a_table(self):
+        names = ["pp8", "tg4", "pp8 @ d8", "tg4 @ d8"]
         try:
             import sqlite3
         except ImportError:
