@@ -6,19 +6,19 @@
 
 #include "kernels/attn_vec_tmpl.c"
 
-#define KV_NAME         f32
-#define KV_ELEM         float
-#define KV_LOAD(p)      hk_v_load(p)
-#define KV_LOAD_N(p, n) hk_v_load_n(p, n)
-#define KV_WIDEN        0
-#include "kernels/kv_vec_tmpl.c"
+#define KV_NAME    f32
+#define KV_ELEM    float
+#define KV_LOAD(p) hk_v_load(p)
+#define KV_WIDEN   0
+#include "kernels/kv_scores_vec_tmpl.c"
 
-#define KV_NAME         f16
-#define KV_ELEM         uint16_t
-#define KV_LOAD(p)      hk_v_load_f16(p)
-#define KV_LOAD_N(p, n) hk_v_load_f16_n(p, n)
-#define KV_WIDEN        1
-#include "kernels/kv_vec_tmpl.c"
+#define KV_NAME              f32
+#define KV_V(page, p, ld, j) hk_v_load((const float *)(page) + (p) * (ld) + (j))
+#define KV_V_N(page, p, ld, j, n) \
+    hk_v_load_n((const float *)(page) + (p) * (ld) + (j), n)
+#define KV_ROW_BYTES(d)      ((d) * sizeof(float))
+#define KV_WIDEN             0
+#include "kernels/kv_values_vec_tmpl.c"
 
 #define KV_NAME        f32
 #define KV_ELEM        float
@@ -26,8 +26,128 @@
 #define KV_STORE_1(x)  (x)
 #include "kernels/kv_put_vec_tmpl.c"
 
+#define KV_NAME    f16
+#define KV_ELEM    uint16_t
+#define KV_LOAD(p) hk_v_load_f16(p)
+#define KV_WIDEN   1
+#include "kernels/kv_scores_vec_tmpl.c"
+
+#define KV_NAME              f16
+#define KV_V(page, p, ld, j) hk_v_load_f16((const uint16_t *)(page) + (p) * (ld) + (j))
+#define KV_V_N(page, p, ld, j, n) \
+    kv_load_f16_n((const uint16_t *)(page) + (p) * (ld) + (j), n)
+#define KV_ROW_BYTES(d)      ((d) * sizeof(uint16_t))
+#define KV_WIDEN             1
+#include "kernels/kv_values_vec_tmpl.c"
+
 #define KV_NAME        f16
 #define KV_ELEM        uint16_t
 #define KV_STORE(p, v) hk_v_store_f16(p, v)
 #define KV_STORE_1(x)  hk_f32_to_f16(x)
 #include "kernels/kv_put_vec_tmpl.c"
+
+#define KV_NAME    bf16
+#define KV_ELEM    uint16_t
+#define KV_LOAD(p) hk_v_load_bf16(p)
+#define KV_WIDEN   1
+#include "kernels/kv_scores_vec_tmpl.c"
+
+#define KV_NAME              bf16
+#define KV_V(page, p, ld, j) hk_v_load_bf16((const uint16_t *)(page) + (p) * (ld) + (j))
+#define KV_V_N(page, p, ld, j, n) \
+    kv_load_bf16_n((const uint16_t *)(page) + (p) * (ld) + (j), n)
+#define KV_ROW_BYTES(d)      ((d) * sizeof(uint16_t))
+#define KV_WIDEN             1
+#include "kernels/kv_values_vec_tmpl.c"
+
+#define KV_NAME        bf16
+#define KV_ELEM        uint16_t
+#define KV_STORE(p, v) hk_v_store_bf16(p, v)
+#define KV_STORE_1(x)  hk_f32_to_bf16(x)
+#include "kernels/kv_put_vec_tmpl.c"
+
+/* ---- the integer vocabulary of the block types: 16 positions ---- */
+
+typedef __m512i kv_vi;
+typedef __m512i kv_codes; /* unsigned, as stored */
+
+HB_INLINE hk_vf kv_to_float(kv_vi v)
+{
+    return _mm512_cvtepi32_ps(v);
+}
+
+HB_INLINE kv_vi kv_dot(kv_vi acc, kv_codes k, int32_t dword)
+{
+    return _mm512_dpbusd_epi32(acc, k, _mm512_set1_epi32(dword));
+}
+
+HB_INLINE kv_codes kv_codes_q4_0(const uint8_t *p, size_t half)
+{
+    __m512i x = _mm512_loadu_si512(p);
+    return _mm512_and_si512(half ? _mm512_srli_epi16(x, 4) : x, _mm512_set1_epi8(15));
+}
+
+/* Rounded to even, to HK_VL signed bytes. */
+HB_INLINE void kv_round(int8_t *q, hk_vf x)
+{
+    _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
+/* A bf16 scale in every lane: both halves of a lane hold it, the shift drops one. */
+HB_INLINE hk_vf kv_scale(const uint8_t *p)
+{
+    int16_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_set1_epi16(bits), 16));
+}
+
+HB_INLINE hk_vf kv_signed_bytes(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+/* One half of HK_VL bytes, minus 8: a permutation looks at the low 4 bits only. */
+HB_INLINE hk_vf kv_half_bytes(const uint8_t *p, int shift)
+{
+    const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+    __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm512_permutexvar_ps(_mm512_srl_epi32(x, _mm_cvtsi32_si128(shift)), values);
+}
+
+#include "kernels/kv_block_values.h"
+
+#define KV_NAME               q8_0
+#define KV_OFFSET             128
+#define KV_HALVES             1
+#define KV_CODES(p, half)     _mm512_loadu_si512(p)
+#define KV_DOT(acc, k, dword) kv_dot(acc, k, dword)
+#define KV_START(sum)         _mm512_set1_epi32(-128 * (sum))
+#define KV_LARGEST            127
+#define KV_PACK_K             hk_kv_pack_k_q8_0
+#define KV_PACK_V             hk_kv_pack_v_q8_0
+#include "kernels/kv_block_vec_tmpl.c"
+
+#define KV_NAME                   q8_0
+#define KV_V(page, p, ld, j)      kv_v_q8_0(page, p, ld, j)
+#define KV_V_N(page, p, ld, j, n) kv_v_q8_0(page, p, ld, j)
+#define KV_ROW_BYTES(d)           kv_row_bytes(HK_KV_Q8_0, d)
+#define KV_WIDEN                  1
+#include "kernels/kv_values_vec_tmpl.c"
+
+#define KV_NAME               q4_0
+#define KV_OFFSET             8
+#define KV_HALVES             2
+#define KV_CODES(p, half)     kv_codes_q4_0(p, half)
+#define KV_DOT(acc, k, dword) kv_dot(acc, k, dword)
+#define KV_START(sum)         _mm512_set1_epi32(-8 * (sum))
+#define KV_LARGEST            7
+#define KV_PACK_K             hk_kv_pack_k_q4_0
+#define KV_PACK_V             hk_kv_pack_v_q4_0
+#include "kernels/kv_block_vec_tmpl.c"
+
+#define KV_NAME                   q4_0
+#define KV_V(page, p, ld, j)      kv_v_q4_0(page, p, ld, j)
+#define KV_V_N(page, p, ld, j, n) kv_v_q4_0(page, p, ld, j)
+#define KV_ROW_BYTES(d)           kv_row_bytes(HK_KV_Q4_0, d)
+#define KV_WIDEN                  1
+#include "kernels/kv_values_vec_tmpl.c"

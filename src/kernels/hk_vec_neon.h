@@ -210,4 +210,9 @@ HB_INLINE void hk_v_transpose(hk_vf v[HK_VL])
     v[3] = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
 }
 
+HB_INLINE hk_vf hk_v_load_bf16(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+
 #endif

@@ -159,18 +159,41 @@ HB_INLINE struct hk_tile_layout hk_tile_layout(const struct hk_qtype_info *info,
  *
  * A page holds HK_KV_PAGE consecutive positions of one KV head in one layer, K and V apart:
  *
- *   F32, F16   K  elem k[d_k][16]     transposed: lanes are positions, no horizontal sums
- *              V  elem v[16][d_v]     row by row
+ *   F32, F16,  K  elem k[d_k][16]     transposed: lanes are positions, no horizontal sums
+ *   BF16       V  elem v[16][d_v]     row by row
  *
- * Attention walks stretches of HK_KV_STRETCH positions aligned to absolute position (4 pages):
+ * The block types keep 32 consecutive elements of a position with one scale, as bf16: that has the
+ * range of floats, and codes times scale are exact in a float. e is d rounded up to a multiple of 32;
+ * what is beyond d is 0.
  *
- *   s[p]   = sum_d q[d] * K[d][p]              one chain over d ascending, hk_fma; q is pre-scaled
+ *   Q8_0       K  uint8 u[e/4][16][4]        code + 128 of 4 consecutive elements per position
+ *                 bf16  scale[e/32][16]
+ *              V  int8  q[16][e]
+ *                 bf16  scale[16][e/32]
+ *   Q4_0       K  uint8 u[e/32][4][16][4]    code + 8: elements 4g .. 4g + 3 of a block are the low
+ *                 bf16  scale[e/32][16]      halves of u[][g], those of 4g + 16 on the high halves
+ *              V  uint8 u[16][e/32][16]      code + 8: elements j (low half) and j + 16 of a block
+ *                 bf16  scale[16][e/32]
+ *
+ *   Q8_0: scale = bf16(amax / 127), q = round to nearest even(x * (1 / scale)), in [-127, 127].
+ *   Q4_0: top = the element of largest magnitude, the negative of two; scale = bf16(top / -8),
+ *         q = round(x * (1 / scale)), at most 7: in [-8, 7].
+ *   amax < 2^-100 gives scale 0 and codes 0; a block with NaN or infinity scale NaN and codes 0.
+ *
+ * Attention walks stretches of HK_KV_STRETCH positions aligned to absolute position (4 pages). A query
+ * row q, which is pre-scaled, is f32 for float K; for block types of K it is an int8 activation row of
+ * e elements with a scale a[b] per 32 (above), made once:
+ *
+ *   s[p]   = sum_d q[d] * K[d][p]              float K: one chain over d ascending, hk_fma
+ *   s[p]   = fma((float)dot[b], scale[b][p] * a[b], s[p])      block types: b ascending, from +0;
+ *                                              dot[b] is exact
  *   s[p]   = cap * tanh(s[p] / cap)            if a soft-cap is set
  *   m'     = max(m, max over visible p of s[p])
  *   alpha  = exp(m - m')                       0 for the first stretch
  *   w[p]   = exp(s[p] - m')                    exactly 0 for positions that are not visible
  *   l[i]   = l[i] * alpha, then l[i] = l[i] + w[p] for p = i, i + 16, i + 32, i + 48   (16 lanes)
- *   o[j]   = o[j] * alpha, then o[j] = fma(w[p], V[p][j], o[j]) for visible p ascending
+ *   o[j]   = o[j] * alpha, then o[j] = fma(w[p], V[p][j], o[j]) for visible p ascending,
+ *                                              V[p][j] as a float: exact for all types
  *
  * V of positions that are not visible is not read (0 times NaN would be NaN). A stretch without a
  * visible key is skipped. Stretches are folded ascending within a span of HK_KV_SPAN positions;
@@ -189,6 +212,32 @@ enum hk_kvtype {
 #undef HK_KVTYPE
     HK_KVTYPE_COUNT
 };
+extern const uint8_t hk_kv_qtype[HK_KVTYPE_COUNT]; /* enum hk_qtype */
+
+/* Is d stored in blocks of 32, with int8 query rows? */
+HB_INLINE bool hk_kv_is_block(enum hk_kvtype type)
+{
+    return hk_qtype_info[hk_kv_qtype[type]].block_elements > 1;
+}
+
+HB_INLINE size_t hk_kv_elements(enum hk_kvtype type, size_t d)
+{
+    return hk_kv_is_block(type) ? (d + 31) & ~(size_t)31 : d;
+}
+
+/* Bytes of the K or V part of a page. */
+HB_INLINE size_t hk_kv_page_bytes(enum hk_kvtype type, size_t d)
+{
+    const struct hk_qtype_info *info = &hk_qtype_info[hk_kv_qtype[type]];
+    return HK_KV_PAGE * (hk_kv_elements(type, d) / info->block_elements * info->block_bytes);
+}
+
+/* Bytes of a query row for keys of this type. */
+HB_INLINE size_t hk_kv_query_bytes(enum hk_kvtype type, size_t d)
+{
+    return hk_kv_is_block(type) ? hk_act_row_bytes(hk_kv_elements(type, d), HK_STRETCH_B32)
+                                : d * sizeof(float);
+}
 
 /* ---- function types ------------------------------------------------------------------------- */
 
@@ -276,20 +325,21 @@ typedef size_t hk_varint_decode_fn(uint32_t *restrict out, size_t capacity, size
 
 /* Attention over one stretch. n_q query rows (heads that share the KV head, times tokens); query
  * row i sees the positions lo[i] <= p < hi[i] of the stretch (0 <= lo <= hi <= 64; lo == hi: none).
- * Pages that no row sees may be NULL.
+ * Pages that no row sees may be NULL. pages[4..7] are those of the stretch that comes next, asked for
+ * ahead of time when n_q is small; they may be NULL and are not read.
  *
- *   scores  s[n_q][64], written for every page that is not NULL
+ *   scores  s[n_q][64], written for every page that is not NULL; query rows are q_stride bytes apart
  *   softmax s becomes w in place (0 outside lo..hi); updates m[n_q] and l[n_q][16], writes
  *           alpha[n_q] (1 for rows that see nothing). A fresh state is m = -inf, l = 0, o = 0.
  *   values  o[n_q][d_v] updated from w and alpha */
-typedef void hk_attn_scores_fn(float *restrict s, const float *restrict q, size_t q_stride,
-                               size_t n_q, const void *const k_pages[4], size_t d_k);
+typedef void hk_attn_scores_fn(float *restrict s, const void *restrict q, size_t q_stride,
+                               size_t n_q, const void *const k_pages[8], size_t d_k);
 typedef void hk_attn_softmax_fn(float *restrict s, size_t n_q, const uint8_t *restrict lo,
                                 const uint8_t *restrict hi, float softcap, float *restrict m,
                                 float *restrict l, float *restrict alpha);
 typedef void hk_attn_values_fn(float *restrict o, const float *restrict alpha,
                                const float *restrict w, size_t n_q, const uint8_t *restrict lo,
-                               const uint8_t *restrict hi, const void *const v_pages[4],
+                               const uint8_t *restrict hi, const void *const v_pages[8],
                                size_t d_v);
 /* Fold state b into state a: m' = max(m_a, m_b), alpha = exp(m_a - m'), beta = exp(m_b - m');
  * l = fma(l_b, beta, l_a * alpha), o likewise. */

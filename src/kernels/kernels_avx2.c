@@ -66,7 +66,8 @@ const struct hk_table hk_table_avx2 = {
     .varint_decode = hk_varint_decode__avx2,
     .kv =
         {
-            [HK_KV_F32] = AVX2_KV(f32),
-            [HK_KV_F16] = AVX2_KV(f16),
+#define HK_KVTYPE(id, name) [HK_KV_##id] = AVX2_KV(name),
+#include "kernels/kvtypes.def"
+#undef HK_KVTYPE
         },
 };

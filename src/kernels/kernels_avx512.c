@@ -59,7 +59,8 @@ const struct hk_table hk_table_avx512 = {
     .max_abs_bits = hk_max_abs_bits__avx512,
     .kv =
         {
-            [HK_KV_F32] = AVX512_KV(f32),
-            [HK_KV_F16] = AVX512_KV(f16),
+#define HK_KVTYPE(id, name) [HK_KV_##id] = AVX512_KV(name),
+#include "kernels/kvtypes.def"
+#undef HK_KVTYPE
         },
 };

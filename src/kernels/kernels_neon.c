@@ -61,7 +61,8 @@ const struct hk_table hk_table_neon = {
     .max_abs_bits = hk_max_abs_bits__neon,
     .kv =
         {
-            [HK_KV_F32] = NEON_KV(f32),
-            [HK_KV_F16] = NEON_KV(f16),
+#define HK_KVTYPE(id, name) [HK_KV_##id] = NEON_KV(name),
+#include "kernels/kvtypes.def"
+#undef HK_KVTYPE
         },
 };

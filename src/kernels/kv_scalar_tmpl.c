@@ -6,15 +6,16 @@
 #define KV_CAT(a, b, c)  KV_CAT_(a, b, c)
 #define KV_BODY(prefix)  KV_CAT(prefix, KV_NAME, __scalar)
 
-void KV_BODY(hk_attn_scores_)(float *restrict s, const float *restrict q, size_t q_stride,
-                              size_t n_q, const void *const k_pages[4], size_t d_k)
+void KV_BODY(hk_attn_scores_)(float *restrict s, const void *restrict q, size_t q_stride,
+                              size_t n_q, const void *const k_pages[8], size_t d_k)
 {
     for (size_t p = 0; p < HK_KV_STRETCH; p++) {
         const KV_ELEM *k = k_pages[p / HK_KV_PAGE];
         for (size_t i = 0; k && i < n_q; i++) {
+            const float *row = (const float *)(const void *)((const uint8_t *)q + i * q_stride);
             float dot = 0.0f;
             for (size_t d = 0; d < d_k; d++)
-                dot = hk_fma(q[i * q_stride + d], KV_LOAD(k[d * HK_KV_PAGE + p % HK_KV_PAGE]), dot);
+                dot = hk_fma(row[d], KV_LOAD(k[d * HK_KV_PAGE + p % HK_KV_PAGE]), dot);
             s[i * HK_KV_STRETCH + p] = dot;
         }
     }
@@ -22,7 +23,7 @@ void KV_BODY(hk_attn_scores_)(float *restrict s, const float *restrict q, size_t
 
 void KV_BODY(hk_attn_values_)(float *restrict o, const float *restrict alpha,
                               const float *restrict w, size_t n_q, const uint8_t *restrict lo,
-                              const uint8_t *restrict hi, const void *const v_pages[4], size_t d_v)
+                              const uint8_t *restrict hi, const void *const v_pages[8], size_t d_v)
 {
     for (size_t i = 0; i < n_q; i++, o += d_v, w += HK_KV_STRETCH) {
         for (size_t j = 0; j < d_v; j++)

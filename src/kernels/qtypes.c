@@ -8,6 +8,12 @@ const struct hk_qtype_info hk_qtype_info[HK_QTYPE_COUNT] = {
 #undef HK_QTYPE
 };
 
+const uint8_t hk_kv_qtype[HK_KVTYPE_COUNT] = {
+#define HK_KVTYPE(id, name) [HK_KV_##id] = HK_##id,
+#include "kernels/kvtypes.def"
+#undef HK_KVTYPE
+};
+
 enum hk_qtype hk_qtype_from_gguf(uint32_t gguf)
 {
     for (int i = 0; i < HK_QTYPE_COUNT; i++)

@@ -8,19 +8,6 @@ static uint32_t kv_pages_of(int32_t positions)
     return ((uint32_t)positions + HK_KV_PAGE - 1) / HK_KV_PAGE;
 }
 
-static const enum hk_qtype kv_elem_type[HK_KVTYPE_COUNT] = {
-#define HK_KVTYPE(id, name) HK_##id,
-#include "kernels/kvtypes.def"
-#undef HK_KVTYPE
-};
-
-/* Bytes of one page of one head: d elements for each of its positions. */
-static size_t kv_page_bytes(enum hk_kvtype type, int32_t d)
-{
-    const struct hk_qtype_info *info = &hk_qtype_info[kv_elem_type[type]];
-    return (size_t)HK_KV_PAGE * (size_t)d / info->block_elements * info->block_bytes;
-}
-
 /* Strides of the layers, and the bytes of one page over all of them. */
 static bool kv_shape(struct hr_kv *kv, const struct ht_lm *lm)
 {
@@ -28,8 +15,8 @@ static bool kv_shape(struct hr_kv *kv, const struct ht_lm *lm)
         const struct ht_kv_layer *shape = &lm->kv[i];
         struct ht_kv_layer_view *l = &kv->layers[i];
         size_t heads;
-        l->v_off = kv_page_bytes(kv->view.type_k, shape->d_k);
-        l->page_stride = l->v_off + kv_page_bytes(kv->view.type_v, shape->d_v);
+        l->v_off = hk_kv_page_bytes(kv->view.type_k, (size_t)shape->d_k);
+        l->page_stride = l->v_off + hk_kv_page_bytes(kv->view.type_v, (size_t)shape->d_v);
         if (!hb_mul_size(l->page_stride, (size_t)shape->n_kv_heads, &heads) ||
             !hb_add_size(kv->page_bytes, heads, &kv->page_bytes))
             return false;

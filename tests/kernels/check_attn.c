@@ -10,11 +10,6 @@ static const size_t head_dims[] = {1,  2,  3,  4,  7,  8,  15,  16,  17,  24,  3
                                    48, 63, 64, 65, 80, 96, 100, 128, 129, 192, 256};
 static const size_t query_rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 24, 31, 33};
 
-static size_t elem_bytes(const struct ck *c)
-{
-    return c->qtype->block_bytes;
-}
-
 static enum hk_kvtype kv_type(const struct ck *c)
 {
 #define HK_KVTYPE(id, name)                                                                        \
@@ -25,23 +20,56 @@ static enum hk_kvtype kv_type(const struct ck *c)
     return HK_KVTYPE_COUNT;
 }
 
+static size_t page_bytes(const struct ck *c, size_t d)
+{
+    return hk_kv_page_bytes(kv_type(c), d);
+}
+
+/* Pages and what is in them: an element, or a 16-bit scale. */
+static size_t elem_bytes(const struct ck *c)
+{
+    return hk_kv_is_block(kv_type(c)) ? 2 : c->qtype->block_bytes;
+}
+
 /* 4 pages of d elements per position, some of them missing; `missing` is a bit mask. */
-static void make_pages(struct ck *c, const void *pages[PAGES], size_t d, enum ck_data data,
+static void make_pages(struct ck *c, const void *pages[2 * PAGES], size_t d, enum ck_data data,
                        unsigned missing, bool is_k)
 {
     const struct hk_kv *kv = &c->ref_table->kv[kv_type(c)];
     static float row[4096];
+    memset(pages, 0, 2 * PAGES * sizeof *pages);
     for (size_t p = 0; p < PAGES; p++) {
         void *page = NULL;
         if (!(missing >> p & 1)) {
-            page = ck_buffer(c, d * HK_KV_PAGE * elem_bytes(c), elem_bytes(c));
+            page = ck_buffer(c, page_bytes(c, d), elem_bytes(c));
             for (size_t slot = 0; slot < HK_KV_PAGE; slot++) {
                 ck_fill(c, row, d, data);
                 (is_k ? kv->put_k : kv->put_v)(page, slot, 1, row, d, d);
             }
         }
         pages[p] = page;
+        if (ck_below(c, 2)) /* what comes next is asked for, whatever it is */
+            pages[PAGES + p] = page;
     }
+}
+
+/* n query rows as the type wants them, *stride bytes apart. */
+static void *make_queries(struct ck *c, size_t n, size_t d, enum ck_data data, size_t *stride)
+{
+    static float row[4096];
+    size_t e = hk_kv_elements(kv_type(c), d), bytes = hk_kv_query_bytes(kv_type(c), d);
+    bool block = hk_kv_is_block(kv_type(c));
+    *stride = bytes + (block ? 64 : sizeof(float)) * ck_below(c, 3);
+    uint8_t *q = ck_buffer(c, (n - 1) * *stride + bytes, block ? 64 : 4);
+    for (size_t i = 0; i < n; i++) {
+        ck_fill(c, row, d, data);
+        memset(row + d, 0, (e - d) * sizeof *row);
+        if (block)
+            c->ref_table->act_quantize(q + i * *stride, row, e, HK_STRETCH_B32);
+        else
+            memcpy(q + i * *stride, row, bytes);
+    }
+    return q;
 }
 
 /* lo and hi: everything, nothing, causal ends, windows; never a missing page. */
@@ -68,11 +96,11 @@ static const unsigned missing_pages[] = {0, 0, 0x8, 0xC, 0xE, 0x1, 0x3, 0x7, 0x9
 
 static void case_scores(struct ck *c, size_t n_q, size_t d, enum ck_data data)
 {
-    const void *pages[PAGES];
-    size_t stride = d + ck_below(c, 3);
+    const void *pages[2 * PAGES];
+    size_t stride;
     unsigned missing = missing_pages[ck_below(c, HB_COUNT(missing_pages))];
     make_pages(c, pages, d, data, missing, true);
-    float *q = ck_floats(c, n_q * stride - (stride - d), data);
+    void *q = make_queries(c, n_q, d, data, &stride);
     float *a = ck_buffer(c, n_q * STRETCH * 4, 4), *b = ck_copy(c, a, n_q * STRETCH * 4, 4);
     AS(hk_attn_scores_fn, c->ref)(a, q, stride, n_q, pages, d);
     AS(hk_attn_scores_fn, c->fn)(b, q, stride, n_q, pages, d);
@@ -81,7 +109,7 @@ static void case_scores(struct ck *c, size_t n_q, size_t d, enum ck_data data)
 
 static void case_values(struct ck *c, size_t n_q, size_t d, enum ck_data data)
 {
-    const void *pages[PAGES];
+    const void *pages[2 * PAGES];
     unsigned missing = missing_pages[ck_below(c, HB_COUNT(missing_pages))];
     make_pages(c, pages, d, data, missing, false);
     uint8_t *lo = ck_buffer(c, n_q, 1), *hi = ck_buffer(c, n_q, 1);
@@ -132,7 +160,7 @@ static void check_values(struct ck *c)
 
 static uint8_t *bench_pages(const struct ck *c, const void **pages)
 {
-    size_t bytes = BENCH_D * HK_KV_PAGE * elem_bytes(c);
+    size_t bytes = page_bytes(c, BENCH_D);
     uint8_t *block = aligned_alloc(4096, bytes * BENCH_PAGES);
     memset(block, 0, bytes * BENCH_PAGES);
     for (size_t i = 0; i < BENCH_PAGES; i++)
@@ -151,12 +179,15 @@ static const void *const *bench_next(const void **pages)
 static void bench_attn(struct ck *c, bool scores)
 {
     static const size_t rows[] = {1, 2, 3, 4, 8, 16, 64, 96};
-    static const void *pages[BENCH_PAGES];
+    static const void *pages[BENCH_PAGES + 256 + PAGES];
     static uint8_t lo[96], hi[96];
-    static float q[96 * BENCH_D], s[96 * STRETCH], alpha[96];
+    static float o[96 * BENCH_D], s[96 * STRETCH], alpha[96];
     uint8_t *block = bench_pages(c, pages);
+    size_t stride;
+    ck_case(c, "bench");
+    void *q = make_queries(c, 96, BENCH_D, CK_RANDOM, &stride);
     memset(hi, STRETCH, sizeof hi);
-    ck_fill(c, q, HB_COUNT(q), CK_RANDOM);
+    ck_fill(c, o, HB_COUNT(o), CK_RANDOM);
     ck_fill(c, s, HB_COUNT(s), CK_RANDOM);
     for (size_t i = 0; i < HB_COUNT(alpha); i++)
         alpha[i] = i % 4 ? 1.0f : 0.5f;
@@ -166,17 +197,17 @@ static void bench_attn(struct ck *c, bool scores)
         char shape[64];
         snprintf(shape, sizeof shape, "d=%d, n_q=%zu, %s", BENCH_D, n,
                  n > 8 ? "one stretch" : "from memory");
-        double bytes = per_call * STRETCH * BENCH_D * (double)elem_bytes(c);
+        double bytes = per_call * PAGES * (double)page_bytes(c, BENCH_D);
         double ops = per_call * STRETCH * BENCH_D * 2.0 * (double)n;
         const void *const *at = pages;
         if (scores)
             CK_BENCH(c, shape, bytes, ops, at = n > 8 ? pages : bench_next(pages);
                      for (size_t p = 0; p < count; p += PAGES)
-                         AS(hk_attn_scores_fn, c->fn)(s, q, BENCH_D, n, at + p, BENCH_D));
+                         AS(hk_attn_scores_fn, c->fn)(s, q, stride, n, at + p, BENCH_D));
         else
             CK_BENCH(c, shape, bytes, ops, at = n > 8 ? pages : bench_next(pages);
                      for (size_t p = 0; p < count; p += PAGES)
-                         AS(hk_attn_values_fn, c->fn)(q, alpha, s, n, lo, hi, at + p, BENCH_D));
+                         AS(hk_attn_values_fn, c->fn)(o, alpha, s, n, lo, hi, at + p, BENCH_D));
     }
     free(block);
 }
@@ -292,7 +323,7 @@ const struct ck_type ck_hk_attn_merge_fn = {check_attn_merge, bench_attn_merge};
 static void case_put(struct ck *c, size_t d, enum ck_data data)
 {
     size_t slot = ck_below(c, HK_KV_PAGE), n = 1 + ck_below(c, HK_KV_PAGE - slot);
-    size_t ldx = d + ck_below(c, 3), bytes = d * HK_KV_PAGE * elem_bytes(c);
+    size_t ldx = d + ck_below(c, 3), bytes = page_bytes(c, d);
     if (ck_below(c, 3) == 0)
         slot = 0, n = HK_KV_PAGE;
     float *x = ck_floats(c, n * ldx - (ldx - d), data);
@@ -311,8 +342,8 @@ static void check_put(struct ck *c)
 static void bench_put(struct ck *c)
 {
     float *x = ck_floats(c, HK_KV_PAGE * BENCH_D, CK_RANDOM);
-    void *page = ck_buffer(c, BENCH_D * HK_KV_PAGE * elem_bytes(c), 64);
-    double bytes = BENCH_D * (4.0 + (double)elem_bytes(c));
+    void *page = ck_buffer(c, page_bytes(c, BENCH_D), 64);
+    double bytes = BENCH_D * 4.0 + (double)page_bytes(c, BENCH_D) / HK_KV_PAGE;
     CK_BENCH(c, "d=128, 1 position", bytes, BENCH_D,
              AS(hk_kv_put_fn, c->fn)(page, 3, 1, x, BENCH_D, BENCH_D));
     CK_BENCH(c, "d=128, 16 positions", 16 * bytes, 16.0 * BENCH_D,

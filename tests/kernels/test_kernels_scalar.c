@@ -324,7 +324,7 @@ static void attn_stretch(const struct attn *a, size_t begin, struct attn_state *
 {
     const struct hk_kv *kv = &t.kv[a->type];
     size_t elem = a->type == HK_KV_F16 ? 2 : 4;
-    const void *k[4], *v[4];
+    const void *k[8] = {NULL}, *v[8] = {NULL};
     float s[64], alpha;
     uint8_t lo = (uint8_t)(a->lo > begin ? a->lo - begin : 0);
     uint8_t hi = (uint8_t)(a->hi - begin < 64 ? a->hi - begin : 64);
@@ -333,7 +333,7 @@ static void attn_stretch(const struct attn *a, size_t begin, struct attn_state *
         k[p] = seen ? a->k_pages + (begin / 16 + p) * 16 * a->d_k * elem : NULL;
         v[p] = seen ? a->v_pages + (begin / 16 + p) * 16 * a->d_v * elem : NULL;
     }
-    kv->scores(s, a->q, a->d_k, 1, k, a->d_k);
+    kv->scores(s, a->q, 0, 1, k, a->d_k);
     t.attn_softmax(s, 1, &lo, &hi, a->softcap, &st->m, st->l, &alpha);
     kv->values(st->o, &alpha, s, 1, &lo, &hi, v, a->d_v);
 }

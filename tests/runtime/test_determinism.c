@@ -17,6 +17,7 @@ struct setting {
     int32_t threads, chunk, company;
     const char *level;
     uint32_t file_flags;
+    const char *kv_type; /* of keys and values; NULL: f16 */
 };
 
 /* Hash over the logits of the last prompt token and of eight greedy tokens after it. */
@@ -25,7 +26,8 @@ static uint64_t run(const char *path, const struct setting *t)
     hearth_file_config fc = {.struct_size = sizeof fc, .flags = t->file_flags};
     hearth_pool_config pc = {.struct_size = sizeof pc, .n_threads = t->threads};
     hearth_session_config sc = {.struct_size = sizeof sc, .n_ctx = 128, .n_seqs = 8,
-                                .n_batch = 256, .level = t->level};
+                                .n_batch = 256, .level = t->level,
+                                .kv_type_k = t->kv_type, .kv_type_v = t->kv_type};
     hearth_file *file;
     hearth_model *model;
     hearth_item items[256];
@@ -83,7 +85,7 @@ static void logits_do_not_depend_on_threads_chunks_or_company(void **state)
     (void)state;
     static const int32_t threads[] = {1, 2, 3, 8}, chunks[] = {1, 7, 32, 96};
     for (size_t m = 0; m < HB_COUNT(models); m++) {
-        const struct setting plain = {1, 96, 0, NULL, 0};
+        const struct setting plain = {1, 96, 0, NULL, 0, NULL};
         uint64_t want = run(models[m], &plain);
         if (!want) {
             print_message("skipped: %s is not there\n", models[m]);
@@ -93,7 +95,7 @@ static void logits_do_not_depend_on_threads_chunks_or_company(void **state)
         for (size_t i = 0; i < HB_COUNT(threads); i++)
             for (size_t j = 0; j < HB_COUNT(chunks); j++) {
                 const struct setting t = {threads[i], chunks[j], i % 2 ? 7 : 0, NULL,
-                                          j % 2 ? HEARTH_FILE_NO_MMAP : 0};
+                                          j % 2 ? HEARTH_FILE_NO_MMAP : 0, NULL};
                 if (run(models[m], &t) != want)
                     fail_msg("%s: %d threads, chunk %d, company %d", models[m], t.threads, t.chunk,
                              t.company);
@@ -108,7 +110,7 @@ static void every_level_gives_the_same_logits(void **state)
         uint64_t want = 0;
         const char *level;
         for (size_t i = 0; (level = hearth_level_name(i)); i++) {
-            const struct setting t = {2, 96, 0, level, 0};
+            const struct setting t = {2, 96, 0, level, 0, NULL};
             uint64_t h = run(models[m], &t);
             if (!h)
                 break;
@@ -121,11 +123,32 @@ static void every_level_gives_the_same_logits(void **state)
     }
 }
 
+/* Every storage type of the cache: one hash whatever the threads, the chunks and the level. */
+static void cache_types_keep_the_contract(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"f32", "f16", "bf16", "q8_0", "q4_0"};
+    for (size_t k = 0; k < HB_COUNT(types); k++) {
+        const struct setting plain = {1, 96, 0, NULL, 0, types[k]};
+        uint64_t want = run(DRAFT_Q8, &plain);
+        const char *level;
+        print_message("%s: %016llx\n", types[k], (unsigned long long)want);
+        for (size_t i = 0; want && (level = hearth_level_name(i)); i++) {
+            const struct setting t = {(int32_t)(1 + i), i % 2 ? 7 : 32, (int32_t)(i * 3), level, 0, types[k]};
+            uint64_t h = run(DRAFT_Q8, &t);
+            if (!h)
+                break;
+            assert_true(h == want);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_do_not_depend_on_threads_chunks_or_company),
         cmocka_unit_test(every_level_gives_the_same_logits),
+        cmocka_unit_test(cache_types_keep_the_contract),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

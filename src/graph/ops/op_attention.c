@@ -36,7 +36,9 @@ struct attn_plan {
 };
 
 struct attn_scratch {
-    float *q, *s, *alpha;
+    uint8_t *q; /* query rows as the type of K wants them */
+    float *row; /* one, filled up to whole blocks */
+    float *s, *alpha;
     float *sink; /* a sink's state */
     struct attn_state chain, total;
     uint8_t *lo, *hi;
@@ -48,37 +50,44 @@ struct attn_tile {
     int32_t item, n, head;
 };
 
-static size_t attn_scratch_floats(const struct ht_attention *p, int32_t rows)
+/* Bytes of a query row for any type of K. */
+static size_t attn_query_bytes(const struct ht_attention *p)
 {
-    size_t r = (size_t)rows;
-    return r * (size_t)p->d_k + r * HK_KV_STRETCH + r + 2 * r * ((size_t)p->d_v + 1 + 16) +
-           (size_t)p->d_v + 16;
+    size_t most = 0;
+    for (int type = 0; type < HK_KVTYPE_COUNT; type++) {
+        size_t bytes = hk_kv_query_bytes((enum hk_kvtype)type, (size_t)p->d_k);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
-static float *attn_cut(uint8_t **at, size_t floats)
+/* The next part of a worker's scratch; without scratch only its size counts. */
+static void *attn_cut(uint8_t *scratch, size_t *at, size_t bytes)
 {
-    float *p = (float *)(void *)*at;
-    *at += hb_round_up(floats * sizeof(float), 64);
+    void *p = scratch ? scratch + *at : NULL;
+    *at += hb_round_up(bytes, 64);
     return p;
 }
 
-static void attn_cut_scratch(const struct ht_attention *p, int32_t rows, void *scratch,
-                             struct attn_scratch *a)
+/* Cuts a worker's scratch into its parts; returns the bytes that they take. */
+static size_t attn_cut_scratch(const struct ht_attention *p, int32_t rows, void *scratch,
+                               struct attn_scratch *a)
 {
-    uint8_t *at = scratch;
-    size_t r = (size_t)rows;
-    a->q = attn_cut(&at, r * (size_t)p->d_k);
-    a->s = attn_cut(&at, r * HK_KV_STRETCH);
-    a->alpha = attn_cut(&at, r);
-    a->sink = attn_cut(&at, (size_t)p->d_v + 16);
-    a->chain.o = attn_cut(&at, r * (size_t)p->d_v);
-    a->chain.m = attn_cut(&at, r);
-    a->chain.l = attn_cut(&at, r * 16);
-    a->total.o = attn_cut(&at, r * (size_t)p->d_v);
-    a->total.m = attn_cut(&at, r);
-    a->total.l = attn_cut(&at, r * 16);
-    a->lo = at;
-    a->hi = at + hb_round_up(r, 64);
+    size_t at = 0, r = (size_t)rows, o_bytes = r * (size_t)p->d_v * sizeof(float);
+    a->q = attn_cut(scratch, &at, r * attn_query_bytes(p));
+    a->row = attn_cut(scratch, &at, hb_round_up((size_t)p->d_k, HK_STRETCH_B32) * sizeof(float));
+    a->s = attn_cut(scratch, &at, r * HK_KV_STRETCH * sizeof(float));
+    a->alpha = attn_cut(scratch, &at, r * sizeof(float));
+    a->sink = attn_cut(scratch, &at, ((size_t)p->d_v + 16) * sizeof(float));
+    struct attn_state *states[2] = {&a->chain, &a->total};
+    for (int i = 0; i < 2; i++) {
+        states[i]->o = attn_cut(scratch, &at, o_bytes);
+        states[i]->m = attn_cut(scratch, &at, r * sizeof(float));
+        states[i]->l = attn_cut(scratch, &at, r * 16 * sizeof(float));
+    }
+    a->lo = attn_cut(scratch, &at, r);
+    a->hi = attn_cut(scratch, &at, r);
+    return at;
 }
 
 static hearth_status attn_check_sinks(const struct ht_step *s, const struct ht_tensor *sinks,
@@ -108,8 +117,8 @@ static hearth_status attention_plan(struct ht_bind *b, struct ht_step *s, hearth
     a->tile_items = a->tile_items > ATTN_TILE_ITEMS ? ATTN_TILE_ITEMS : a->tile_items;
     a->rows = a->tile_items * a->group;
     a->part_floats = (size_t)p->d_v + 17;
-    ht_want_scratch(b, (attn_scratch_floats(p, a->rows) + 10 * 16) * sizeof(float) +
-                           2 * hb_round_up((size_t)a->rows, 64));
+    struct attn_scratch none;
+    ht_want_scratch(b, attn_cut_scratch(p, a->rows, NULL, &none));
     const int64_t y[2] = {q->dim[0], (int64_t)p->n_heads * p->d_v};
     const int64_t parts[1] = {(int64_t)ATTN_SPLIT_ITEMS * p->n_heads * HK_KV_CHAINS *
                               (int64_t)a->part_floats};
@@ -174,11 +183,16 @@ static void attn_hole(const struct ht_segment *seg, int32_t pos, int32_t *from, 
         *to = *from;
 }
 
+static int32_t attn_pos(const struct attn_tile *t)
+{
+    return t->seg->pos + t->item - t->seg->first;
+}
+
 /* What each row of the tile sees of the stretch that starts at `base`. */
 static void attn_visible(const struct ht_attention *p, const struct attn_tile *t, int32_t group,
                          int32_t base, uint8_t *lo, uint8_t *hi)
 {
-    int32_t pos = t->seg->pos + t->item - t->seg->first;
+    int32_t pos = attn_pos(t);
     for (int32_t i = 0; i < t->n; i++, pos++) {
         int32_t a = attn_first(p, pos) - base, b = pos + 1 - base;
         int32_t from, to;
@@ -194,18 +208,13 @@ static void attn_visible(const struct ht_attention *p, const struct attn_tile *t
     }
 }
 
-static void attn_stretch(const struct ht_step *s, const struct ht_run *run,
-                         const struct attn_tile *t, const struct attn_scratch *a, int32_t base,
-                         int32_t first, int32_t last)
+/* Pages of the stretch at `base` that hold positions of [first, last] and are in no hole. */
+static void attn_pages(const struct ht_kv_layer_view *layer, const struct attn_tile *t,
+                       int32_t base, int32_t first, int32_t last, const void **k_pages,
+                       const void **v_pages)
 {
-    const struct ht_attention *p = s->params;
-    const struct attn_plan *plan = s->plan;
-    const struct ht_kv_view *kv = run->batch->kv;
-    const struct ht_kv_layer_view *layer = &kv->layers[p->layer];
-    const void *k_pages[4], *v_pages[4];
-    size_t rows = (size_t)t->n * (size_t)plan->group;
     int32_t hole, hole_end; /* of the first item: what none of them sees */
-    attn_hole(t->seg, t->seg->pos + t->item - t->seg->first, &hole, &hole_end);
+    attn_hole(t->seg, attn_pos(t), &hole, &hole_end);
     for (int32_t i = 0; i < 4; i++) {
         int32_t at = base + i * HK_KV_PAGE;
         k_pages[i] = v_pages[i] = NULL;
@@ -215,9 +224,25 @@ static void attn_stretch(const struct ht_step *s, const struct ht_run *run,
         k_pages[i] = page;
         v_pages[i] = page + layer->v_off;
     }
+}
+
+static void attn_stretch(const struct ht_step *s, const struct ht_run *run,
+                         const struct attn_tile *t, const struct attn_scratch *a, int32_t base,
+                         int32_t first, int32_t last)
+{
+    const struct ht_attention *p = s->params;
+    const struct attn_plan *plan = s->plan;
+    const struct ht_kv_view *kv = run->batch->kv;
+    const struct ht_kv_layer_view *layer = &kv->layers[p->layer];
+    const void *k_pages[8], *v_pages[8];
+    size_t rows = (size_t)t->n * (size_t)plan->group;
+    bool more = (base + HK_KV_STRETCH) % HK_KV_SPAN != 0;
+    attn_pages(layer, t, base, first, last, k_pages, v_pages);
+    attn_pages(layer, t, base + HK_KV_STRETCH, first, more ? last : base, k_pages + 4, v_pages + 4);
     attn_visible(p, t, plan->group, base, a->lo, a->hi);
-    run->kernels->kv[kv->type_k].scores(a->s, a->q, (size_t)p->d_k, rows, k_pages,
-                                        (size_t)p->d_k);
+    run->kernels->kv[kv->type_k].scores(a->s, a->q,
+                                        hk_kv_query_bytes(kv->type_k, (size_t)p->d_k), rows,
+                                        k_pages, (size_t)p->d_k);
     run->kernels->attn_softmax(a->s, rows, a->lo, a->hi, p->softcap, a->chain.m, a->chain.l,
                                a->alpha);
     run->kernels->kv[kv->type_v].values(a->chain.o, a->alpha, a->s, rows, a->lo, a->hi, v_pages,
@@ -231,7 +256,7 @@ static void attn_chain(const struct ht_step *s, const struct ht_run *run,
     const struct ht_attention *p = s->params;
     const struct attn_plan *plan = s->plan;
     size_t rows = (size_t)t->n * (size_t)plan->group;
-    int32_t pos = t->seg->pos + t->item - t->seg->first;
+    int32_t pos = attn_pos(t);
     int32_t first = attn_first(p, pos), last = pos + t->n - 1, hole, hole_end;
     attn_hole(t->seg, pos, &hole, &hole_end);
     memset(a->chain.o, 0, rows * (size_t)p->d_v * sizeof(float));
@@ -286,14 +311,26 @@ static void attn_finish_row(const float *o, const float *l, float *y, size_t d_v
         y[j] = sum != 0 ? o[j] / sum : 0;
 }
 
-static void attn_load_q(const struct ht_step *s, const struct attn_tile *t, float *q)
+/* The queries of the tile as the type of K wants them: floats, or int8 rows. */
+static void attn_load_q(const struct ht_step *s, const struct ht_run *run,
+                        const struct attn_tile *t, const struct attn_scratch *a)
 {
     const struct ht_attention *p = s->params;
     const struct attn_plan *plan = s->plan;
-    size_t n = (size_t)plan->group * (size_t)p->d_k;
-    for (int32_t i = 0; i < t->n; i++)
-        memcpy(q + (size_t)i * n, ht_row_f32(s->in[0], t->item + i) + (size_t)t->head * n,
-               n * sizeof *q);
+    enum hk_kvtype type = (enum hk_kvtype)run->batch->kv->type_k;
+    size_t d = (size_t)p->d_k, e = hk_kv_elements(type, d), bytes = hk_kv_query_bytes(type, d);
+    size_t group = (size_t)plan->group;
+    memset(a->row, 0, e * sizeof(float));
+    for (size_t r = 0; r < (size_t)t->n * group; r++) {
+        const float *q = ht_row_f32(s->in[0], t->item + (int32_t)(r / group)) +
+                         ((size_t)t->head * group + r % group) * d;
+        if (!hk_kv_is_block(type)) {
+            memcpy(a->q + r * bytes, q, bytes);
+            continue;
+        }
+        memcpy(a->row, q, d * sizeof(float));
+        run->kernels->act_quantize(a->q + r * bytes, a->row, e, HK_STRETCH_B32);
+    }
 }
 
 static void attn_whole(const struct ht_step *s, const struct ht_run *run, struct attn_tile *t,
@@ -303,7 +340,7 @@ static void attn_whole(const struct ht_step *s, const struct ht_run *run, struct
     const struct attn_plan *plan = s->plan;
     size_t d_v = (size_t)p->d_v, rows = (size_t)t->n * (size_t)plan->group;
     int32_t chains = attn_chains(run->batch);
-    attn_load_q(s, t, a->q);
+    attn_load_q(s, run, t, a);
     for (int32_t c = 0; c < chains; c++) {
         attn_chain(s, run, t, a, c);
         if (c == 0) {
@@ -342,7 +379,7 @@ static void attn_split(const struct ht_step *s, const struct ht_run *run, struct
     const struct ht_attention *p = s->params;
     const struct attn_plan *plan = s->plan;
     size_t d_v = (size_t)p->d_v;
-    attn_load_q(s, t, a->q);
+    attn_load_q(s, run, t, a);
     attn_chain(s, run, t, a, chain);
     for (int32_t g = 0; g < plan->group; g++) {
         float *part = attn_part(s, s->out[1], t->item, (int64_t)t->head * plan->group + g, chain,
