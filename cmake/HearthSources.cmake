@@ -118,6 +118,7 @@ list(APPEND HEARTH_SOURCES
   src/runtime/sampler_config.c
   src/runtime/sampler_history.c
   src/runtime/sampler_chain.c
+  src/runtime/logprobs.c
   src/runtime/generation.c
   src/runtime/generation_text.c)
 

@@ -896,6 +896,7 @@ typedef struct hearth_generation_config {
                                   * of it is not computed again, see hearth_seq_match */
     hearth_memory *memory;       /* the generation is a call of it from open to close; or NULL */
     const hearth_speculation_config *speculation; /* copied; NULL: none */
+    int32_t n_logprobs;          /* likeliest tokens that pieces tell of, at most 64; 0: none, nor their own */
 } hearth_generation_config;
 
 /* One running generation: borrow a session, feed a prompt, then take text piece by piece. */
@@ -911,12 +912,22 @@ HEARTH_API hearth_status hearth_generation_open(hearth_session *session,
 HEARTH_API hearth_status hearth_generation_prompt(hearth_generation *gen, const int32_t *tokens,
                                                   size_t n, hearth_error *err);
 
+typedef struct hearth_logprob {
+    int32_t token;
+    float logprob;
+} hearth_logprob;
+
 typedef struct hearth_piece {
     uint32_t struct_size;
     int32_t token;       /* the token that was chosen, -1 in the last piece */
     const char *text;    /* whole characters, possibly none; valid until the next call */
     size_t text_len;
     hearth_finish finish; /* not NONE: this was the last piece */
+    /* With n_logprobs, for pieces with a token: natural logarithms of the model's own probabilities,
+     * before bias, penalties and every stage of the sampler. Borrowed until the next call. */
+    float logprob;        /* of the token */
+    const hearth_logprob *top; /* [n_top] largest first, lower id first among equals */
+    size_t n_top;
 } hearth_piece;
 HEARTH_API hearth_status hearth_generation_next(hearth_generation *gen, hearth_piece *piece,
                                                 hearth_error *err);

@@ -20,12 +20,18 @@ struct hc_generating {
     const char *type_v;
     int32_t sink, window;
     bool no_kv_cache;
+    const char *draft; /* speculation */
+    int32_t draft_max;
+    bool lookup;
+    int32_t logprobs;
+    hearth_sampler_config more; /* the fields of the rarer samplers */
+    struct hc_texts bias, dry_breakers;
 };
 
 #define HC_GENERATING_DEFAULTS                                                                     \
     {                                                                                              \
         .n = 256, .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f,                \
-        .repeat_penalty = 1.0f                                                                     \
+        .repeat_penalty = 1.0f, .draft_max = 16, .more = {.xtc_threshold = 0.1f}                   \
     }
 
 /* Rows for the table of a command whose settings have a struct hc_generating as `member`. */
@@ -63,9 +69,54 @@ struct hc_generating {
      "with --window: and the first N"},                                                            \
     {"--no-kv-cache", HC_FLAG, HC_GENERATING_ROW(type, member, no_kv_cache), 0, 0, NULL,           \
      "compute every token from the beginning of the text"},                                        \
-    {"--draft", HC_LATER, 0, 0, 0, "FILE", "speculative decoding"},                                \
-    {"--draft-max", HC_LATER, 0, 0, 0, "N", "speculative decoding"},                               \
-    {"--lookup", HC_LATER, 0, 0, 0, NULL, "speculative decoding"}
+    {"--repeat-last-n", HC_INT, HC_GENERATING_ROW(type, member, more.penalty_window), 1, 1 << 20, "N",\
+     "recent tokens that penalties count (64)"},                                                   \
+    {"--presence-penalty", HC_REAL, HC_GENERATING_ROW(type, member, more.presence_penalty), -1e3, 1e3, "X",\
+     "subtract from the score of recent tokens (0)"},                                              \
+    {"--frequency-penalty", HC_REAL, HC_GENERATING_ROW(type, member, more.frequency_penalty), -1e3, 1e3, "X",\
+     "the same for each time they came (0)"},                                                      \
+    {"--typical", HC_REAL, HC_GENERATING_ROW(type, member, more.typical_p), 1e-9, 1, "P",          \
+     "keep tokens of typical surprise that make up P; 1: all (1)"},                                \
+    {"--top-nsigma", HC_REAL, HC_GENERATING_ROW(type, member, more.top_n_sigma), 0, 1e3, "N",      \
+     "drop scores N deviations below the largest; 0: off (0)"},                                    \
+    {"--xtc-probability", HC_REAL, HC_GENERATING_ROW(type, member, more.xtc_probability), 0, 1, "P",\
+     "how often likely tokens are left out (0)"},                                                  \
+    {"--xtc-threshold", HC_REAL, HC_GENERATING_ROW(type, member, more.xtc_threshold), 1e-9, 1, "P",\
+     "what likely is then; above 0.5: off (0.1)"},                                                 \
+    {"--dry-multiplier", HC_REAL, HC_GENERATING_ROW(type, member, more.dry_multiplier), 0, 1e3, "X",\
+     "penalty for going on with a repetition; 0: off (0)"},                                        \
+    {"--dry-base", HC_REAL, HC_GENERATING_ROW(type, member, more.dry_base), 1, 1e3, "X",           \
+     "its growth with every token (1.75)"},                                                        \
+    {"--dry-allowed-length", HC_INT, HC_GENERATING_ROW(type, member, more.dry_allowed_length), 1, 1 << 20, "N",\
+     "repetitions from this length on (2)"},                                                       \
+    {"--dry-penalty-last-n", HC_INT, HC_GENERATING_ROW(type, member, more.dry_last_n), -1, 1 << 20, "N",\
+     "tokens it looks back; -1: the context (1024)"},                                              \
+    {"--dry-sequence-breaker", HC_TEXTS, HC_GENERATING_ROW(type, member, dry_breakers), 0, 0, "STR",\
+     "text that ends a repetition; none: nothing does; may be repeated"},                          \
+    {"--mirostat", HC_INT, HC_GENERATING_ROW(type, member, more.mirostat), 0, 2, "V",              \
+     "0: off; 2: steer by surprise (0)"},                                                          \
+    {"--mirostat-ent", HC_REAL, HC_GENERATING_ROW(type, member, more.mirostat_tau), 1e-3, 1e3, "X",\
+     "surprise aimed at, in bits (5)"},                                                            \
+    {"--mirostat-lr", HC_REAL, HC_GENERATING_ROW(type, member, more.mirostat_eta), 1e-6, 1, "X",   \
+     "how fast it gets there (0.1)"},                                                              \
+    {"--dynatemp-range", HC_REAL, HC_GENERATING_ROW(type, member, more.dynatemp_range), 0, 1e3, "X",\
+     "temperature moves by this with the entropy; 0: off (0)"},                                    \
+    {"--dynatemp-exp", HC_REAL, HC_GENERATING_ROW(type, member, more.dynatemp_exponent), 1e-3, 1e3, "X",\
+     "bends that (1)"},                                                                            \
+    {"--min-keep", HC_INT, HC_GENERATING_ROW(type, member, more.min_keep), 1, INT32_MAX, "N",      \
+     "tokens that every stage leaves at least (1)"},                                               \
+    {"--samplers", HC_TEXT, HC_GENERATING_ROW(type, member, more.order), 0, 0, "LIST",             \
+     "stages in order, by semicolons; see docs/sampling.md"},                                      \
+    {"--logit-bias", HC_TEXTS, HC_GENERATING_ROW(type, member, bias), 0, 0, "ID+X",                \
+     "add X to the score of token ID: 42+1.5, 42-2, 42-inf; may be repeated"},                     \
+    {"--logprobs", HC_INT, HC_GENERATING_ROW(type, member, logprobs), 0, 64, "N",                  \
+     "with --json, log probabilities of the N likeliest tokens"},                                  \
+    {"--draft", HC_TEXT, HC_GENERATING_ROW(type, member, draft), 0, 0, "FILE",                     \
+     "a small model with the same vocabulary, which guesses ahead"},                               \
+    {"--draft-max", HC_INT, HC_GENERATING_ROW(type, member, draft_max), 1, 64, "N",                \
+     "most guesses in a step (16)"},                                                               \
+    {"--lookup", HC_FLAG, HC_GENERATING_ROW(type, member, lookup), 0, 0, NULL,                     \
+     "guess ahead from what the text repeats"}
 
 /* What one run produced. Release with hc_result_free. */
 struct hc_result {
@@ -73,6 +124,8 @@ struct hc_result {
     size_t text_len, text_capacity;
     int32_t *tokens;
     size_t n_tokens, tokens_capacity;
+    hearth_logprob *logprobs; /* [n_tokens][1 + top_n]: the token's own, then the likeliest */
+    size_t logprobs_capacity, n_top;
     hearth_finish finish;
     size_t matched; /* tokens of the prompt that the session held already */
     double prompt_ms, predicted_ms;
@@ -87,8 +140,12 @@ bool hc_grow(void **ptr, size_t *capacity, size_t need, size_t size);
  * after an error line if it is not HC_OK. Close in any case. */
 struct hc_run {
     struct hc_session session;
+    struct hc_model draft_model; /* with --draft */
+    hearth_session *draft;
+    hearth_session_info draft_info;
     hearth_sampler *sampler;
     hearth_generation *gen;
+    bool speculates;
     bool terminal;       /* progress goes there */
     bool shown;
     uint64_t untold_seed; /* chosen here, and not printed yet; 0: none */
@@ -98,6 +155,8 @@ struct hc_run {
 int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
                 const struct hc_model *m, bool match_prompt, struct hc_run *run);
 void hc_run_close(struct hc_run *run);
+/* hc_planned_bytes, with the draft's model and session. */
+uint64_t hc_run_planned_bytes(const struct hc_model *m, const struct hc_run *run);
 
 /* Prompt and text. Pieces are kept, and unless `quiet` written to stdout as they come. */
 int hc_run_prompt(struct hc_run *run, const struct hc_generating *g, const int32_t *ids, size_t n,

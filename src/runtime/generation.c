@@ -47,6 +47,9 @@ hearth_status hearth_generation_open(hearth_session *session,
     if (c.max_tokens < 0)
         return hb_fail(err, HEARTH_E_RANGE, "generation: max_tokens %d; 0 or more is accepted",
                        c.max_tokens);
+    if (c.n_logprobs < 0 || c.n_logprobs > HR_MAX_LOGPROBS)
+        return hb_fail(err, HEARTH_E_RANGE, "generation: n_logprobs %d; 0 to %d are accepted",
+                       c.n_logprobs, HR_MAX_LOGPROBS);
     HB_TRY(hr_call_begin(c.memory, &hooks, &own, &call, err));
     hearth_status status = HB_ARENA_NEW(&call->arena, hearth_generation, 1, &g, err);
     if (status != HEARTH_OK)
@@ -308,6 +311,9 @@ static hearth_status generation_advance(hearth_generation *g, int32_t *token, he
         return hb_fail(err, HEARTH_E_STATE,
                        "generation: another step took the place of the logits of its own");
     HB_TRY(generation_choose(g, logits, guess, token, err));
+    if (g->config.n_logprobs > 0)
+        g->logprob = hr_logprobs(logits, g->model->info.vocab_size, *token, g->top,
+                                 g->config.n_logprobs);
     g->confirmed += g->row_at > 0; /* the guess before, which is pending */
     g->pending = *token;
     if (g->spec)
@@ -350,6 +356,11 @@ hearth_status hearth_generation_next(hearth_generation *g, hearth_piece *out, he
         piece.token = -1;
     else
         g->n_generated++;
+    if (piece.token >= 0 && g->config.n_logprobs > 0) {
+        piece.logprob = g->logprob;
+        piece.top = g->top;
+        piece.n_top = (size_t)g->config.n_logprobs;
+    }
     HB_TRY(generation_text(g, piece.token, &piece, err));
     piece.finish = g->finish; /* now by a stop string too */
     g->over = g->finish != HEARTH_FINISH_NONE;

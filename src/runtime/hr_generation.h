@@ -24,7 +24,7 @@
 #define HR_GENERATION_H
 
 #include "runtime/hr_memory.h"
-#include "runtime/hr_model.h"
+#include "runtime/hr_sampler.h"
 
 struct hr_spec;
 
@@ -78,6 +78,8 @@ struct hearth_generation {
     hearth_finish finish;
     bool over;               /* the last piece was given */
     struct hr_tail tail;
+    float logprob;           /* of the token chosen last, and of the likeliest ones */
+    hearth_logprob top[HR_MAX_LOGPROBS];
 };
 
 /* Set a prompt, which goes behind the pending token; `tokens` is borrowed until its last chunk was

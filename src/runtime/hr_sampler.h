@@ -24,6 +24,11 @@ void hr_sampler_constrain(hearth_sampler *sampler, const struct hr_constraint *c
 /* hearth_sampler_accept for a token that was chosen: tells the constraint too. */
 void hr_sampler_chosen(hearth_sampler *sampler, int32_t token);
 
+/* Logarithms of the probabilities that logits [n] are: of one token, and of the n_top largest, largest
+ * first, which are at most n. */
+#define HR_MAX_LOGPROBS 64
+float hr_logprobs(const float *logits, int32_t n, int32_t token, hearth_logprob *top, int32_t n_top);
+
 /* ---- distributions ---- */
 
 struct hr_candidate {

@@ -2,6 +2,7 @@
  * finish is told apart. */
 #include "runtime_support.h"
 #include "runtime/hr_generation.h"
+#include <math.h>
 
 static hearth_file *file;
 static hearth_model *model;
@@ -283,6 +284,54 @@ static void a_second_prompt_continues_behind_the_text(void **state)
     hearth_session_close(s);
 }
 
+/* Greedy, so the first of the list is the token; the sum over the vocabulary is checked against a
+ * softmax in double of the row itself. */
+static void logprobs_are_those_of_the_model(void **state)
+{
+    (void)state;
+    enum { TOP = 5 };
+    const hearth_logit_bias ban = {0, -INFINITY};
+    hearth_sampler_config ac = {.struct_size = sizeof ac, .bias = &ban, .n_bias = 1};
+    hearth_sampler *sampler;
+    assert_int_equal(hearth_sampler_open(model, &ac, &sampler, NULL), HEARTH_OK);
+    const hearth_generation_config gc = {.struct_size = sizeof gc, .n_logprobs = TOP, .max_tokens = 8,
+                                         .ignore_end = 1, .sampler = sampler};
+    int32_t prompt[6];
+    hearth_generation *g;
+    hearth_session *s = test_session(model, NULL);
+    test_tokens(prompt, 6, 8);
+    assert_int_equal(hearth_generation_open(s, &gc, &g, NULL), HEARTH_OK);
+    assert_int_equal(hearth_generation_prompt(g, prompt, 6, NULL), HEARTH_OK);
+    for (int i = 0; i < 8; i++) {
+        hearth_piece p = {.struct_size = sizeof p};
+        double total = 0;
+        assert_int_equal(hearth_generation_next(g, &p, NULL), HEARTH_OK);
+        const float *row = hearth_session_logits(s, 0);
+        for (int k = 0; k < VOCAB; k++)
+            total += exp((double)row[k]);
+        assert_int_equal(p.n_top, TOP);
+        for (int k = 0; k < TOP; k++) {
+            int larger = 0;
+            for (int v = 0; v < VOCAB; v++)
+                larger += row[v] > row[p.top[k].token];
+            assert_int_equal(larger, k);
+            assert_true(fabs((double)p.top[k].logprob - ((double)row[p.top[k].token] - log(total))) < 1e-4);
+        }
+        assert_true(fabs((double)p.logprob - ((double)row[p.token] - log(total))) < 1e-4);
+        assert_true(p.token != 0 && (p.top[0].token == p.token || p.top[0].token == 0));
+    }
+    hearth_piece p = {.struct_size = sizeof p};
+    assert_int_equal(hearth_generation_next(g, &p, NULL), HEARTH_OK);
+    assert_int_equal(p.n_top, 0);
+    hearth_generation_close(g);
+    for (int32_t n = -1; n <= 65; n += 66) {
+        const hearth_generation_config bad = {.struct_size = sizeof bad, .n_logprobs = n};
+        assert_int_equal(hearth_generation_open(s, &bad, &g, NULL), HEARTH_E_RANGE);
+    }
+    hearth_sampler_close(sampler);
+    hearth_session_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +342,7 @@ int main(void)
         cmocka_unit_test(a_prompt_that_does_not_fit_is_refused_whole),
         cmocka_unit_test(bad_stop_strings_are_refused),
         cmocka_unit_test(generations_in_one_step_say_what_they_say_alone),
+        cmocka_unit_test(logprobs_are_those_of_the_model),
         cmocka_unit_test(a_second_prompt_continues_behind_the_text),
         cmocka_unit_test(a_seed_gives_the_same_text_for_any_thread_count),
     };

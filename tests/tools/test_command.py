@@ -153,8 +153,14 @@ class Usage(Base):
             ((*g, "-t", "1000"), "threads: 1000"),
             ((*g, "--level", "sse9"), "--level: sse9; this machine runs scalar"),
             ((*g, "--ctk", "q9_9"), "q9_9"),
-            ((*g, "--draft", "d.gguf"), "--draft: not in this build"),
-            ((*g, "--lookup"), "--lookup: not in this build"),
+            ((*g, "--draft-max", "65"), "--draft-max: 65"),
+            ((*g, "--samplers", "top_k;beam"), 'stage "beam"; known: penalties'),
+            ((*g, "--logit-bias", "5x"), '"5x"; ID[+]X or ID-X'),
+            ((*g, "--logit-bias", "5+inf"), '"5[+]inf"; ID[+]X or ID-X'),
+            ((*g, "--mirostat", "1"), "mirostat 1; 0 .off. and 2"),
+            ((*g, "--typical", "0"), "--typical: 0"),
+            ((*g, "--dry-base", "0.9"), "--dry-base: 0.9"),
+            ((*g, "--xtc-threshold", "1.1"), "--xtc-threshold: 1.1"),
             ((*g, "--weights", "bf16"), "--weights: not in this build"),
             ((*g, *["--stop", "a"] * 17), "--stop: given more than 16"),
             ((*g[:-1], ""), "-p: no tokens"),
@@ -169,6 +175,39 @@ class Usage(Base):
         for args, pattern in rows:
             with self.subTest(args=args):
                 self.assert_refused(2, pattern, *args)
+
+
+class Guessing(Base):
+    def generate(self, *args):
+        r = run("generate", "-m", MODEL, "-p", "The house. The house. The", "-n", "40", "--json", *args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return json.loads(r.stdout)
+
+    def test_a_draft_and_a_lookup_change_no_token(self):
+        for temp in ("--temp", "0"), ("--temp", "0.8", "-s", "3"):
+            plain = self.generate(*temp)
+            self.assertEqual(plain["speculative"], {"drafted": 0, "accepted": 0, "passes": 40})
+            looked = self.generate(*temp, "--lookup")
+            self.assertEqual(looked["tokens"], plain["tokens"])
+        drafted = self.generate("--temp", "0", "--draft", MODEL, "--draft-max", "3")
+        self.assertEqual(drafted["tokens"], self.generate("--temp", "0")["tokens"])
+        count = drafted["speculative"]
+        self.assertEqual(list(count), ["drafted", "accepted", "passes", "off"])
+        self.assertLessEqual(count["accepted"], count["drafted"])
+        self.assertEqual(count["passes"] + count["accepted"], 40)
+
+    def test_logprobs_come_with_json(self):
+        r = self.generate("--temp", "0", "--logprobs", "3")
+        self.assertEqual([row["token"] for row in r["logprobs"]], r["tokens"])
+        for row in r["logprobs"]:
+            self.assertEqual(len(row["top"]), 3)
+            self.assertEqual(row["top"][0]["token"], row["token"])
+            self.assertTrue(0 >= row["logprob"] >= row["top"][1]["logprob"] >= row["top"][2]["logprob"])
+
+    def test_a_bias_bans_a_token(self):
+        first = self.generate("--temp", "0")["tokens"][0]
+        banned = self.generate("--temp", "0", "--logit-bias", f"{first}-inf")["tokens"]
+        self.assertNotIn(first, banned)
 
 
 class Files(Base):
