@@ -1,6 +1,6 @@
 /* How long does one run of an encoder take, by sequence length, batch and threads?
  *
- *     bench_infer MODEL.onnx SEQ[,SEQ...] BATCH[,...] THREADS[,...] [RUNS]
+ *     bench_infer MODEL.onnx SEQ[,SEQ...] BATCH[,...] THREADS[,...] [RUNS [q8_0 | bf16]]
  *
  * A JSON line for each cell: wall and CPU time of a run in milliseconds, least, p50 and p95. CPU time is
  * that of the whole process; on a machine that others use too it is the steadier one. Inputs of any
@@ -137,7 +137,7 @@ int main(int argc, char **argv)
     hearth_file *file;
     hearth_model *model;
     if (argc < 5) {
-        fprintf(stderr, "usage: bench_infer MODEL.onnx SEQ,... BATCH,... THREADS,... [RUNS]\n");
+        fprintf(stderr, "usage: bench_infer MODEL.onnx SEQ,... BATCH,... THREADS,... [RUNS [q8_0 | bf16]]\n");
         return 2;
     }
     struct bench_list seqs = bench_parse(argv[2]), batches = bench_parse(argv[3]);
@@ -146,7 +146,12 @@ int main(int argc, char **argv)
     if (hearth_file_open(argv[1], NULL, &file, &err) != HEARTH_OK)
         bench_die(argv[1], &err);
     hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
-    if (hearth_model_open(&bytes, 1, NULL, &model, &err) != HEARTH_OK)
+    const char *form = argc > 6 ? argv[6] : "";
+    const hearth_model_config config = {.struct_size = sizeof config,
+                                        .weights = strcmp(form, "q8_0") == 0   ? HEARTH_WEIGHTS_Q8_0
+                                                   : strcmp(form, "bf16") == 0 ? HEARTH_WEIGHTS_BF16
+                                                                               : HEARTH_WEIGHTS_STORED};
+    if (hearth_model_open(&bytes, 1, &config, &model, &err) != HEARTH_OK)
         bench_die(argv[1], &err);
     for (size_t t = 0; t < threads.n; t++)
         for (size_t b = 0; b < batches.n; b++)

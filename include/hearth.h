@@ -175,6 +175,12 @@ typedef struct hearth_bytes {
     size_t size;
 } hearth_bytes;
 
+typedef enum hearth_weights {
+    HEARTH_WEIGHTS_STORED = 0, /* as the file has them */
+    HEARTH_WEIGHTS_Q8_0 = 1,   /* int8, a scale per 32; their inputs become int8 too, a scale per 32 */
+    HEARTH_WEIGHTS_BF16 = 2    /* bfloat16; arithmetic stays float32 */
+} hearth_weights;
+
 typedef struct hearth_model_config {
     uint32_t struct_size;
     uint32_t flags;
@@ -188,6 +194,9 @@ typedef struct hearth_model_config {
     /* ONNX: rewrites of the graph that are not made, names separated by commas: attention, gelu, layer_norm,
      * matmul_bias, matmul_act, int_matmul_scale. NULL: all are made. HEARTH_E_NOT_FOUND: another name. */
     const char *no_rewrites;
+    /* ONNX: float32 matrices of MatMul and Gemm are converted when a session is made. Results change:
+     * hearth_session_info tells by how much the weights did. HEARTH_E_UNSUPPORTED with GGUF. */
+    hearth_weights weights;
 } hearth_model_config;
 
 #define HEARTH_MODEL_NO_GGUF       1u /* behave as if built without GGUF */
@@ -553,6 +562,8 @@ typedef struct hearth_session_info {
     const char *level;
     int32_t n_threads;
     int32_t n_logits;
+    int32_t n_converted;       /* matrices that hearth_model_config.weights converted */
+    float converted_error;     /* largest difference between one of their weights and what became of it */
 } hearth_session_info;
 HEARTH_API void hearth_session_get_info(const hearth_session *session, hearth_session_info *info);
 

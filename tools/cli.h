@@ -106,6 +106,7 @@ struct hc_common {
     bool json;
     bool no_mmap;
     bool external_data;
+    const char *weights;   /* NULL, q8_0, bf16 */
     char **rest; /* arguments that are no options, where the command takes them */
     int n_rest;
 };

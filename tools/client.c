@@ -56,11 +56,21 @@ static int client_memory_open(const struct hc_common *common, struct hc_model *m
     return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_LIMIT, "--memory-limit", status, &err);
 }
 
+static bool client_weights(const char *name, hearth_weights *weights)
+{
+    *weights = !name                       ? HEARTH_WEIGHTS_STORED
+               : strcmp(name, "q8_0") == 0 ? HEARTH_WEIGHTS_Q8_0
+                                           : HEARTH_WEIGHTS_BF16;
+    return !name || strcmp(name, "q8_0") == 0 || strcmp(name, "bf16") == 0;
+}
+
 int hc_files_open(const struct hc_common *common, struct hc_model *m)
 {
     int no = 1, count = 1;
     *m = (struct hc_model){.path = common->model, .external_data = common->external_data,
                            .process_bytes = hc_process_rss()};
+    if (!client_weights(common->weights, &m->weights))
+        return hc_fail(HC_USAGE, "--weights", "%s; q8_0 and bf16 are accepted", common->weights);
     bool split = client_split_name(m->path, &no, &count);
     if (split && no != 1)
         return hc_fail(HC_USAGE, m->path, "part %d of a split model; its first part, "
@@ -87,7 +97,7 @@ hearth_status hc_model_from_files(struct hc_model *m, uint32_t flags, hearth_err
         return HEARTH_E_MEMORY;
     for (size_t i = 0; i < m->n_files; i++)
         bytes[i] = (hearth_bytes){hearth_file_bytes(m->files[i]), hearth_file_size(m->files[i])};
-    hearth_model_config config = {.struct_size = sizeof config, .flags = flags,
+    hearth_model_config config = {.struct_size = sizeof config, .flags = flags, .weights = m->weights,
                                   .allocator = hearth_memory_allocator(m->memory)};
     const char *slash = strrchr(m->path, '/');
     char *dir = NULL; /* the model's own */
@@ -231,6 +241,9 @@ static int client_session_open(const struct hc_common *common, const struct hc_m
         return hc_fail_status(HC_USAGE, "session", status, &err);
     s->info.struct_size = sizeof s->info;
     hearth_session_get_info(s->session, &s->info);
+    if (m->weights != HEARTH_WEIGHTS_STORED)
+        fprintf(stderr, "weights: %d matrices as %s, largest difference of a weight %.3g\n",
+                (int)s->info.n_converted, common->weights, (double)s->info.converted_error);
     return HC_OK;
 }
 

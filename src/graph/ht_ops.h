@@ -204,7 +204,7 @@ enum ht_pad_kind { HT_PAD_CONSTANT, HT_PAD_REFLECT, HT_PAD_EDGE, HT_PAD_WRAP };
 struct ht_pad {
     uint8_t kind;
 };
-/* gemm: (a, b, [c], [packed b]) -> act(alpha a b + beta c): batched as numpy's matmul. trans_a and trans_b
+/* gemm: (a, b, [c], [packed b], [rows of a]) -> act(alpha a b + beta c): batched as numpy's matmul. trans_a and trans_b
  * swap the last two dimensions; integers wrap. act: HT_MAP_COPY, _RELU, _GELU, _GELU_TANH, _TANH. */
 struct ht_gemm {
     bool trans_a, trans_b, with_c;
@@ -229,9 +229,11 @@ struct ht_sdpa {
     uint8_t flags; /* HK_SOFT_* */
     float scale, q_scale, k_scale; /* 1: none */
 };
-/* pack_f32: (b [k][n], or [n][k] with trans_b) -> panels [n / 32][k][32], the last filled up with zeros */
+/* pack: (b [k][n], or [n][k] with trans_b) -> panels or tiles (ht_pack.h), largest difference f32 [1] */
+enum ht_pack_form { HT_PACK_F32, HT_PACK_BF16, HT_PACK_Q8_0 };
 struct ht_pack {
     bool trans_b;
+    uint8_t form;
 };
 /* batch_norm: (x, scale, bias, mean, variance); group_norm: (x, scale, bias), groups = 0: by channel */
 struct ht_norm_stats {

@@ -226,9 +226,10 @@ static hearth_status fuse_bias(struct hx_fuse *f, struct ht_node *node)
         if (p.act != HT_MAP_COPY || w->kind != HT_VALUE_CONST || w->rank != 2 || w->type != HK_F32 ||
             !hx_fuse_vector(f, bias, w->dim[p.trans_b ? 0 : 1]))
             continue;
-        const ht_id in[4] = {mm->in[0], mm->in[1], bias, mm->n_in > 3 ? mm->in[3] : HT_NONE};
+        const ht_id in[5] = {mm->in[0], mm->in[1], bias, mm->n_in > 3 ? mm->in[3] : HT_NONE,
+                             mm->n_in > 4 ? mm->in[4] : HT_NONE};
         p.beta = 1;
-        return hx_fuse_become(f, node, &ht_op_gemm, &p, in, 4);
+        return hx_fuse_become(f, node, &ht_op_gemm, &p, in, 5);
     }
     return HEARTH_OK;
 }

@@ -550,7 +550,8 @@ hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, co
                         struct hx_program *out, hearth_error *err)
 {
     struct hx_import im = {.arena = arena, .model = model, .g = &out->graph, .opsets = model->opsets,
-                           .n_opsets = model->n_opsets, .what = "model", .err = err};
+                           .n_opsets = model->n_opsets, .what = "model", .weights = config->weights,
+                           .err = err};
     struct hx_scope scope = {.g = &out->graph};
     struct hx_info *infos;
     im.scope = &scope;

@@ -18,6 +18,7 @@ struct hx_program {
 struct hx_import_config {
     bool no_rewrites;       /* none at all */
     const char *without;    /* names of some, separated by commas, or NULL */
+    uint8_t weights;        /* enum ht_pack_form: of constant matrices of float matmuls */
 };
 
 /* model and its bytes must outlive the program; everything else is in the arena. */
@@ -48,6 +49,7 @@ struct hx_import {
     uint64_t n_nodes;
     uint32_t depth;
     const char *bad_attr;   /* an attribute of the node that has the wrong type */
+    uint8_t weights;        /* as in hx_import_config */
     const char *what;       /* "Softmax 'name'": of the node being lowered, for messages */
     hearth_error *err;
 };
@@ -97,7 +99,7 @@ hearth_status hx_const(struct hx_import *im, enum hk_qtype type, int rank, const
 hearth_status hx_tensor_value(struct hx_import *im, const struct hx_tensor *t, bool copy_unaligned,
                               ht_id *out);
 hearth_status hx_storage_type(struct hx_import *im, int64_t type, enum hk_qtype *out);
-/* Matmul; a constant matrix b is laid out ahead (pack_f32). c may be HT_NONE. */
+/* Matmul; a constant matrix b is laid out ahead (pack). c may be HT_NONE. */
 hearth_status hx_gemm(struct hx_import *im, const struct ht_gemm *p, ht_id a, ht_id b, ht_id c, ht_id *out);
 /* Matmul of 8-bit integers with its packing; zeros may be HT_NONE. */
 hearth_status hx_int_gemm(struct hx_import *im, ht_id a, ht_id b, ht_id a_zero, ht_id b_zero,

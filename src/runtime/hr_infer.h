@@ -15,6 +15,8 @@ hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_
                               struct hb_arena *arena, struct hr_infer **out, hearth_error *err);
 hearth_status hr_infer_run(struct hr_infer *f, const hearth_tensor *inputs, size_t n_inputs,
                            hearth_tensor *outputs, size_t n_outputs, hearth_error *err);
+/* Matrices that were converted ahead, and the largest difference of a weight. */
+int32_t hr_infer_converted(const struct hr_infer *f, float *error);
 size_t hr_infer_high(const struct hr_infer *f); /* most bytes of activations so far */
 
 #endif

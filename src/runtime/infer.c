@@ -7,6 +7,7 @@
  * uses few shapes or many. */
 #include "runtime/hr_infer.h"
 #include "base/os/hb_os.h"
+#include "graph/ht_ops.h"
 #include "graph/ht_pool.h"
 #include "graph/ht_strip.h"
 #include <string.h>
@@ -161,6 +162,21 @@ hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_
     f->empty = hb_arena_mark(&f->arena);
     *out = f;
     return HEARTH_OK;
+}
+
+int32_t hr_infer_converted(const struct hr_infer *f, float *error)
+{
+    int32_t count = 0;
+    *error = 0;
+    for (uint32_t i = 0; i < f->graph->n_nodes; i++) {
+        const struct ht_node *node = &f->graph->nodes[i];
+        if (node->op != &ht_op_pack || !f->ahead[i] || ((const struct ht_pack *)node->params)->form == HT_PACK_F32)
+            continue;
+        float d = *(const float *)(const void *)f->ahead[i][1].data;
+        *error = d > *error ? d : *error;
+        count++;
+    }
+    return count;
 }
 
 size_t hr_infer_high(const struct hr_infer *f)

@@ -56,6 +56,9 @@ static hearth_status load_gguf_open(struct hearth_model *m, const hearth_bytes *
 {
     struct hg_file *file;
     struct hg_facts facts;
+    if (config->weights != HEARTH_WEIGHTS_STORED)
+        return hb_fail(err, HEARTH_E_UNSUPPORTED, "weights: a GGUF model computes with the types of its file; ONNX "
+                       "models are converted");
     HB_TRY(HB_ARENA_NEW(&m->arena, struct hg_file, 1, &file, err));
     HB_TRY(hg_open(files, n_files, &m->arena, file, err));
     HB_TRY(hg_facts(file, &m->arena, &facts, err));

@@ -102,6 +102,11 @@ static void load_onnx_facts(struct hearth_model *m, const struct load_onnx *o)
     }
 }
 
+static uint8_t load_onnx_form(hearth_weights weights)
+{
+    return weights == HEARTH_WEIGHTS_Q8_0 ? HT_PACK_Q8_0 : weights == HEARTH_WEIGHTS_BF16 ? HT_PACK_BF16 : HT_PACK_F32;
+}
+
 static hearth_status load_onnx_open(struct hearth_model *m, const hearth_bytes *files,
                                     size_t n_files, const hearth_model_config *config,
                                     hearth_error *err)
@@ -118,7 +123,11 @@ static hearth_status load_onnx_open(struct hearth_model *m, const hearth_bytes *
         return HEARTH_OK;
     }
     const struct hx_import_config import = {.no_rewrites = config->flags & HEARTH_MODEL_NO_FUSION,
-                                            .without = config->no_rewrites};
+                                            .without = config->no_rewrites,
+                                            .weights = load_onnx_form(config->weights)};
+    if (config->weights > HEARTH_WEIGHTS_BF16)
+        return hb_fail(err, HEARTH_E_ARGUMENT, "model: weights %d; 0 to %d are known", (int)config->weights,
+                       (int)HEARTH_WEIGHTS_BF16);
     HB_TRY(hx_import(&o->model, &m->arena, &import, &o->program, err));
     m->graph = &o->program.graph;
     HB_TRY(load_onnx_io(m, o->program.inputs, m->graph->n_inputs, &m->inputs, err));

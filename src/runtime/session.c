@@ -425,6 +425,7 @@ void hearth_session_get_info(const hearth_session *s, hearth_session_info *info)
                                          .activation_bytes = hr_infer_high(s->infer),
                                          .level = s->kernels.level,
                                          .n_threads = ht_pool_workers(s->pool)};
+        short_one.n_converted = hr_infer_converted(s->infer, &short_one.converted_error);
         memcpy(info, &short_one,
                info->struct_size < sizeof short_one ? info->struct_size : sizeof short_one);
         return;

@@ -11,6 +11,8 @@ struct rig {
     hearth_error err;
 };
 
+static hearth_weights rig_weights;
+
 static hearth_status rig_open_without(struct rig *r, const char *path, uint32_t flags, uint64_t budget,
                                       const char *no_rewrites, int32_t threads)
 {
@@ -22,7 +24,8 @@ static hearth_status rig_open_without(struct rig *r, const char *path, uint32_t 
     if (status != HEARTH_OK)
         return status;
     const hearth_bytes bytes = {hearth_file_bytes(r->file), hearth_file_size(r->file)};
-    const hearth_model_config model = {.struct_size = sizeof model, .flags = flags, .no_rewrites = no_rewrites};
+    const hearth_model_config model = {.struct_size = sizeof model, .flags = flags, .no_rewrites = no_rewrites,
+                                       .weights = rig_weights};
     const hearth_session_config session = {.struct_size = sizeof session, .max_bytes = budget, .pool = r->pool};
     status = hearth_model_open(&bytes, 1, &model, &r->model, &r->err);
     return status == HEARTH_OK ? hearth_session_open(r->model, &session, &r->session, &r->err) : status;
@@ -181,6 +184,53 @@ static void exact_rewrites_keep_every_bit(void **state)
     }
 }
 
+/* Converted weights: close to the float graph, the difference of the weights told, every bit the same with any
+ * number of threads and whatever the neighbours of a row. */
+static void weights_are_converted_when_asked(void **state)
+{
+    static const struct {
+        hearth_weights form;
+        int32_t count; /* the classifier of two columns is too small to be laid out as q8_0 */
+        float logits, weights;
+    } rows[] = {{HEARTH_WEIGHTS_Q8_0, 25, 0.05f, 0.005f}, {HEARTH_WEIGHTS_BF16, 26, 0.05f, 0.005f}};
+    const char *path = HEARTH_SHARED_DIR "/fixtures/models/tinybert-classifier.onnx";
+    for (size_t k = 0; k < 2; k++) {
+        struct rig plain, one, three;
+        hearth_tensor in[3], a, b, c;
+        float worst = 0;
+        rig_weights = HEARTH_WEIGHTS_STORED;
+        if (rig_open(&plain, path, 0, 0) != HEARTH_OK) {
+            rig_close(&plain);
+            skip();
+        }
+        rig_weights = rows[k].form;
+        assert_int_equal(rig_open(&one, path, 0, 0), HEARTH_OK);
+        assert_int_equal(rig_open_without(&three, path, 0, 0, NULL, 3), HEARTH_OK);
+        rig_weights = HEARTH_WEIGHTS_STORED;
+        hearth_session_info info = {.struct_size = sizeof info};
+        hearth_session_get_info(one.session, &info);
+        assert_int_equal(info.n_converted, rows[k].count);
+        assert_true(info.converted_error > 0 && info.converted_error < rows[k].weights);
+        for (int64_t length = 2; length <= 64; length += 31) {
+            bert_inputs(&one, in, length);
+            assert_int_equal(hearth_session_infer(plain.session, in, 3, &a, 1, &plain.err), HEARTH_OK);
+            assert_int_equal(hearth_session_infer(one.session, in, 3, &b, 1, &one.err), HEARTH_OK);
+            assert_int_equal(hearth_session_infer(three.session, in, 3, &c, 1, &three.err), HEARTH_OK);
+            assert_memory_equal(b.data, c.data, b.bytes);
+            for (size_t i = 0; i < a.bytes / 4; i++) {
+                float d = fabsf(((const float *)a.data)[i] - ((const float *)b.data)[i]);
+                worst = d > worst ? d : worst;
+            }
+        }
+        print_message("weights %s: %d matrices, largest difference of a weight %g, of a logit %g\n",
+                      k ? "bf16" : "q8_0", (int)info.n_converted, (double)info.converted_error, (double)worst);
+        assert_true(worst > 0 && worst < rows[k].logits);
+        rig_close(&three);
+        rig_close(&one);
+        rig_close(&plain);
+    }
+}
+
 static void rewrites_are_switched_off_by_name(void **state)
 {
     struct rig r;
@@ -201,6 +251,7 @@ int main(void)
         cmocka_unit_test(rewrites_keep_the_values_of_bert),
         cmocka_unit_test(exact_rewrites_keep_every_bit),
         cmocka_unit_test(rewrites_are_switched_off_by_name),
+        cmocka_unit_test(weights_are_converted_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

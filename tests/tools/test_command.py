@@ -161,7 +161,7 @@ class Usage(Base):
             ((*g, "--typical", "0"), "--typical: 0"),
             ((*g, "--dry-base", "0.9"), "--dry-base: 0.9"),
             ((*g, "--xtc-threshold", "1.1"), "--xtc-threshold: 1.1"),
-            ((*g, "--weights", "bf16"), "--weights: not in this build"),
+            ((*g, "--weights", "q3_k"), "--weights: q3_k; q8_0 and bf16 are accepted"),
             ((*g, *["--stop", "a"] * 17), "--stop: given more than 16"),
             ((*g[:-1], ""), "-p: no tokens"),
             ((*g, "a\nb"), r"a\\nb: no option"),

@@ -1,42 +1,28 @@
 /* gemm: matmul of tensors with numpy's broadcasting over leading dimensions.
  *
  * float32: units are (batch, block of rows, panel of 32 columns). The panel [k][32] was packed ahead
- * (pack_f32), or lies so that it can be read in place, or is packed into scratch by the unit. The kernel
- * runs over blocks of k, ascending: one chain per output, whatever the blocking.
+ * (op_pack.c), or lies so that it can be read in place, or is packed into scratch by the unit. The kernel
+ * runs over blocks of k, ascending: one chain per output, whatever the blocking. Weights converted to
+ * bfloat16 are widened block by block; as Q8_0 they are tiles for the kernels of block formats, and the left
+ * side comes as int8 rows.
  * Other types: plain loops in double, or wrapping 64-bit integers. */
-#include "graph/ht_ops.h"
+#include "graph/ht_pack.h"
 #include "graph/ht_strip.h"
 #include "graph/ht_math.h"
 #include <string.h>
 
-#define GEMM_COLS 32
+#define GEMM_COLS HT_PANEL
 #define GEMM_K    512
 #define GEMM_ROWS 96
 #define GEMM_LEFT (512 * 1024) /* bytes of a block of rows of a that are read again for each packed panel */
-
-/* k rows of n <= 32 columns, filled up with zeros. */
-static void gemm_pack(float *panel, const float *w, int64_t w_k, int64_t w_col, int64_t k, int64_t n)
-{
-    for (int64_t p = 0; p < k; p++) {
-        float *to = panel + p * GEMM_COLS;
-        const float *from = w + p * w_k;
-        if (w_col == 1)
-            memcpy(to, from, (size_t)n * sizeof(float));
-        else
-            for (int64_t j = 0; j < n; j++) /* weights in a file may have any address */
-                memcpy(&to[j], (const uint8_t *)from + j * w_col * (int64_t)sizeof(float),
-                       sizeof(float));
-        for (int64_t j = n; j < GEMM_COLS; j++)
-            to[j] = 0;
-    }
-}
 
 struct gemm_plan {
     int64_t m, n, k, batches;
     int64_t a_row, a_k, b_k, b_col, y_batch; /* strides in elements */
     struct ht_walk walk;               /* batch dimensions: a, b */
     int64_t n_panels, n_blocks;
-    bool packed;                       /* s->in[3] holds the panels of b */
+    bool packed;                       /* s->in[3] holds the panels of b, in f32 or bf16 */
+    bool q8;                           /* s->in[3] holds tiles of b, s->in[4] rows of a */
     bool plain_c;                      /* nothing, or a vector of n: finish_f32 does it all */
     int64_t c_row, c_col;              /* strides of c, 0 where broadcast */
     struct ht_walk c_walk;
@@ -148,17 +134,38 @@ static void gemm_blocks(struct gemm_plan *g, int32_t workers)
 {
     int64_t enough = 4 * (int64_t)workers, panels = g->batches * g->n_panels;
     int64_t rows = GEMM_ROWS, most = (g->m + GEMM_ROWS - 1) / GEMM_ROWS;
-    if (g->packed && g->k > 0)
+    if ((g->packed || g->q8) && g->k > 0)
         rows = GEMM_LEFT / (g->k * (int64_t)sizeof(float)) + 1;
     g->n_blocks = (g->m + rows - 1) / rows;
-    if (g->packed && panels > 0 && panels * g->n_blocks < enough)
+    if ((g->packed || g->q8) && panels > 0 && panels * g->n_blocks < enough)
         g->n_blocks = (enough + panels - 1) / panels;
-    else if (!g->packed && panels > 0 && panels * g->n_blocks > enough)
+    else if (!g->packed && !g->q8 && panels > 0 && panels * g->n_blocks > enough)
         g->n_blocks = (enough + panels - 1) / panels;
-    if (most > 0 && g->n_blocks > most && g->packed)
+    if (most > 0 && g->n_blocks > most)
         g->n_blocks = most;
     while (g->batches * g->n_panels * g->n_blocks > HT_MAX_UNITS && g->n_blocks > 1)
         g->n_blocks = (g->n_blocks + 1) / 2;
+}
+
+/* What was laid out ahead, if it was. */
+static hearth_status gemm_packed(struct ht_step *s, hearth_error *err)
+{
+    struct gemm_plan *g = s->plan;
+    const struct ht_tensor *w = s->n_in > 3 ? s->in[3] : NULL, *rows = s->n_in > 4 ? s->in[4] : NULL;
+    int64_t have = w ? ht_elements(w) : 0, q8_rows = rows ? ht_elements(rows) : 0;
+    if (s->in[0]->type != HK_F32 || have == 0)
+        return HEARTH_OK;
+    if (w->type == HK_U8) {
+        g->q8 = q8_rows > 0;
+        if (g->q8 && (have != (g->n + HK_TILE_ROWS - 1) / HK_TILE_ROWS * ht_pack_q8_tile(g->k) ||
+                      q8_rows != g->batches * g->m * ht_pack_q8_row(g->k)))
+            return ht_bad_shape(s, "the packed matrix has another shape", err);
+        return HEARTH_OK;
+    }
+    g->packed = true;
+    if ((w->type != HK_F32 && w->type != HK_BF16) || have != g->n_panels * g->k * GEMM_COLS)
+        return ht_bad_shape(s, "the packed matrix has another shape", err);
+    return HEARTH_OK;
 }
 
 static hearth_status gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
@@ -174,12 +181,10 @@ static hearth_status gemm_plan(struct ht_bind *b, struct ht_step *s, hearth_erro
     HB_TRY(gemm_shape(b, s, &rank, dim, err));
     HB_TRY(gemm_c(s, rank, dim, err));
     g->n_panels = (g->n + GEMM_COLS - 1) / GEMM_COLS;
-    g->packed = s->in[0]->type == HK_F32 && s->n_in > 3 && s->in[3] && ht_elements(s->in[3]) > 0;
-    if (g->packed && (s->in[3]->type != HK_F32 || ht_elements(s->in[3]) != g->n_panels * g->k * GEMM_COLS))
-        return ht_bad_shape(s, "the packed matrix has another shape", err);
+    HB_TRY(gemm_packed(s, err));
     gemm_blocks(g, ht_bind_workers(b));
     int64_t k = g->k < GEMM_K ? g->k : GEMM_K;
-    if (s->in[0]->type == HK_F32 && !g->packed)
+    if (s->in[0]->type == HK_F32 && !g->q8 && (!g->packed || s->in[3]->type == HK_BF16))
         ht_want_scratch(b, (size_t)k * GEMM_COLS * sizeof(float));
     return ht_out(b, s, 0, (enum hk_qtype)s->in[0]->type, rank, dim, -1, err);
 }
@@ -235,20 +240,39 @@ static void gemm_f32(const struct ht_step *s, const struct hk_table *kernels, fl
     const float *w = (const float *)(const void *)s->in[1]->data + ht_walk_offset(&g->walk, 1, outer) +
                      last * g->walk.stride[1][g->walk.rank - 1] + col * g->b_col;
     float *y = (float *)(void *)s->out[0]->data + (batch * g->m + row) * g->n + col;
-    bool direct = rows <= 4 && g->b_col == 1 && cols == GEMM_COLS && (uintptr_t)w % sizeof(float) == 0;
-    const float *ready = g->packed ? (const float *)(const void *)s->in[3]->data + col * g->k : NULL;
+    bool direct = !g->packed && rows <= 4 && g->b_col == 1 && cols == GEMM_COLS && (uintptr_t)w % sizeof(float) == 0;
+    bool narrow = g->packed && s->in[3]->type == HK_BF16;
+    const float *ready = g->packed && !narrow ? (const float *)(const void *)s->in[3]->data + col * g->k : NULL;
     if (g->k == 0)
         kernels->gemm_f32(y, (size_t)g->n, a, 0, panel, GEMM_COLS, (size_t)rows, (size_t)cols, 0, false);
     for (int64_t k = 0; k < g->k; k += GEMM_K) {
         int64_t part = g->k - k < GEMM_K ? g->k - k : GEMM_K;
         const float *from = ready ? ready + k * GEMM_COLS : direct ? w + k * g->b_k : panel;
-        if (!ready && !direct)
-            gemm_pack(panel, w + k * g->b_k, g->b_k, g->b_col, part, cols);
+        if (narrow)
+            kernels->quant[HK_BF16].unpack(panel, (const uint16_t *)(const void *)s->in[3]->data + (col * g->k + k * GEMM_COLS),
+                                           (size_t)(part * GEMM_COLS));
+        else if (!ready && !direct)
+            ht_pack_panel(panel, w + k * g->b_k, g->b_k, g->b_col, part, cols);
         kernels->gemm_f32(y, (size_t)g->n, a + k, (size_t)g->a_row, from,
                           direct && !ready ? (size_t)g->b_k : GEMM_COLS, (size_t)rows, (size_t)cols,
                           (size_t)part, k > 0);
     }
     gemm_epilogue(s, kernels, batch * g->m + row, rows, col, cols);
+}
+
+_Static_assert(GEMM_COLS <= HK_TILE_ROWS * HK_TILE_GROUP, "a panel is one call of the tile kernel");
+
+/* The same from tiles of Q8_0 and int8 rows. */
+static void gemm_q8(const struct ht_step *s, const struct hk_table *kernels, int64_t batch, int64_t col, int64_t row,
+                    int64_t rows)
+{
+    const struct gemm_plan *g = s->plan;
+    size_t k = (size_t)ht_pack_q8_k(g->k), stride = (size_t)ht_pack_q8_row(g->k);
+    int64_t cols = g->n - col < GEMM_COLS ? g->n - col : GEMM_COLS, at = batch * g->m + row;
+    float *y = (float *)(void *)s->out[0]->data + at * g->n + col;
+    kernels->tile_b32(y, (size_t)g->n, (size_t)cols, s->in[3]->data + col / HK_TILE_ROWS * ht_pack_q8_tile(g->k),
+                      s->in[4]->data + (size_t)at * stride, stride, (size_t)rows, k, &hk_qtype_info[HK_Q8_0]);
+    gemm_epilogue(s, kernels, at, rows, col, cols);
 }
 
 /* One block in any type. */
@@ -303,7 +327,9 @@ static hearth_status gemm_run(const struct ht_step *s, const struct ht_run *run,
         int64_t rows = g->m - row < rows_per ? g->m - row : rows_per;
         if (rows <= 0)
             continue;
-        if (s->in[0]->type == HK_F32)
+        if (g->q8)
+            gemm_q8(s, run->kernels, batch, panel * GEMM_COLS, row, rows);
+        else if (s->in[0]->type == HK_F32)
             gemm_f32(s, run->kernels, scratch, batch, panel * GEMM_COLS, row, rows);
         else
             gemm_any(s, batch, panel * GEMM_COLS, row, rows);
@@ -313,42 +339,3 @@ static hearth_status gemm_run(const struct ht_step *s, const struct ht_run *run,
 
 const struct ht_op ht_op_gemm = {"gemm", sizeof(struct ht_gemm), gemm_plan, gemm_units, gemm_run,
                                  0, 0};
-
-/* ---- a constant b, laid out once ---- */
-
-static hearth_status pack_f32_plan(struct ht_bind *b, struct ht_step *s, hearth_error *err)
-{
-    const struct ht_pack *p = s->params;
-    const struct ht_tensor *w = s->in[0];
-    if (w->type != HK_F32 || w->rank != 2)
-        return ht_bad_shape(s, "wants a matrix of f32", err);
-    int64_t k = w->dim[p->trans_b ? 1 : 0], n = w->dim[p->trans_b ? 0 : 1];
-    const int64_t dim[3] = {(n + GEMM_COLS - 1) / GEMM_COLS, k, GEMM_COLS};
-    return ht_out(b, s, 0, HK_F32, 3, dim, -1, err);
-}
-
-static int64_t pack_f32_units(const struct ht_step *s, const struct ht_run *run)
-{
-    (void)run;
-    return s->out[0]->dim[0];
-}
-
-static hearth_status pack_f32_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
-                                  int64_t begin, int64_t end, hearth_error *err)
-{
-    const struct ht_pack *p = s->params;
-    const struct ht_tensor *w = s->in[0], *y = s->out[0];
-    int64_t k = y->dim[1], n = w->dim[p->trans_b ? 0 : 1];
-    int64_t w_k = w->stride[p->trans_b ? 1 : 0], w_col = w->stride[p->trans_b ? 0 : 1];
-    (void)run, (void)scratch, (void)err;
-    for (int64_t i = begin; i < end; i++) {
-        int64_t col = i * GEMM_COLS, cols = n - col < GEMM_COLS ? n - col : GEMM_COLS;
-        gemm_pack((float *)(void *)y->data + col * k,
-                  (const float *)(const void *)(w->data + col * w_col * (int64_t)sizeof(float)), w_k, w_col, k,
-                  cols);
-    }
-    return HEARTH_OK;
-}
-
-const struct ht_op ht_op_pack_f32 = {"pack_f32", sizeof(struct ht_pack), pack_f32_plan, pack_f32_units,
-                                     pack_f32_run, HT_OP_AHEAD, 0};
