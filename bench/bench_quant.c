@@ -5,7 +5,7 @@
  * One JSON line per type and level: stream from memory (GB/s of stored weights, share of what a
  * plain read of the same bytes reaches), pack (GB/s of stored weights and the share of the time of
  * 512 columns), tile (GOPS, a multiply and an add are two; share of a register-only loop of the
- * widest integer dot product of the level), few at 2, 4, 8, 16 columns (times the time of stream).
+ * widest integer dot product of the level), few at 2, 3, 4, 6, 8, 16 columns (times the time of stream).
  * Below the size of a cache (--kib=256) stream tells what the arithmetic alone takes; --best takes the
  * best run instead of the median, for machines that are not idle. Correctness is the business of test_quant and check_kernels. */
 #define _POSIX_C_SOURCE 200809L
@@ -35,6 +35,7 @@ static void *aligned(size_t bytes)
 
 static double seconds = 0.1;
 static int best_of_all;
+static const size_t few_cols[] = {2, 3, 4, 6, 8, 16};
 
 /* Median (or best) of repeated runs of `body`. */
 #define TIME(out, body)                                                                            \
@@ -192,7 +193,7 @@ int main(int argc, char **argv)
             size_t stretch = hk_act_stretch(info);
             for (size_t c = 0; c < n_cols; c++)
                 t.act_quantize(x + c * x_stride, xf, n, stretch);
-            double read = read_speed(w, rows * row), stream, pack, tile, few[4];
+            double read = read_speed(w, rows * row), stream, pack, tile, few[6];
             TIME(stream, q->stream(y, w, row, rows, cols, n));
             size_t tile_bytes = hk_tile_layout(info, n).bytes;
             uint8_t *panel = aligned(HK_TILE_GROUP * tile_bytes);
@@ -206,10 +207,10 @@ int main(int argc, char **argv)
             TIME(tile,
                  for (int k = 0; k < 8; k++) f(yt, 16 * HK_TILE_GROUP, 16 * HK_TILE_GROUP, panel, cols, stride, n_cols, n, info));
             tile /= 8;
-            for (int i = 0; i < 4; i++) {
+            for (int i = 0; i < 6; i++) {
                 few[i] = 0;
                 if (q->few)
-                    TIME(few[i], q->few(y, rows, w, row, rows, cols, stride, (size_t)2 << i, n));
+                    TIME(few[i], q->few(y, rows, w, row, rows, cols, stride, few_cols[i], n));
             }
             at = 2.0 * 16 * HK_TILE_GROUP * (double)n_cols * (double)n / tile * 1e-9;
             double gbs = (double)(rows * row) / stream * 1e-9;
@@ -217,11 +218,12 @@ int main(int argc, char **argv)
                 "{\"level\":\"%s\",\"type\":\"%s\",\"n\":%zu,\"stream_gb_s\":%.1f,\"read_gb_s\":%."
                 "1f,"
                 "\"stream_share\":%.2f,\"tile_gops\":%.0f,\"tile_share\":%.2f,\"pack_gb_s\":%.1f,"
-                "\"pack_share_512\":%.3f,\"few\":[%.2f,%.2f,%.2f,%.2f]}\n",
+                "\"pack_share_512\":%.3f,\"few\":[%.2f,%.2f,%.2f,%.2f,%.2f,%.2f]}\n",
                 t.level, info->name, n, gbs, read, gbs / read, at,
                 peak > 0 ? at / (is_float ? peak_float : peak) : 0,
                 (double)(pack_rows * row) / pack * 1e-9, HK_TILE_GROUP * pack / (double)(pack_rows / 16) / tile,
-                few[0] / stream, few[1] / stream, few[2] / stream, few[3] / stream);
+                few[0] / stream, few[1] / stream, few[2] / stream, few[3] / stream,
+                few[4] / stream, few[5] / stream);
             fflush(stdout);
             free(panel);
         }

@@ -224,12 +224,14 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
 }
 
 /* Up to FEW_DIRECT columns: a row's codes are taken apart once, the rest is stream. Through a tile that
- * would cost more, for the transposition alone takes as long as three or four columns. */
-#define FEW_DIRECT 4
+ * would cost more, for the transposition alone takes as long as three columns. The number of columns is
+ * a constant, so that their activations stay in registers. */
+#define FEW_DIRECT 3
+#define FEW_COLS   HK_UNROLL(4) for (size_t c = 0; c < n_cols; c++)
 
-static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
-                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
-                           size_t n)
+HB_INLINE void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w,
+                              size_t row_bytes, size_t n_rows, const void *restrict x,
+                              size_t x_stride, const size_t n_cols, size_t n)
 {
     struct b32_stretch xs[FEW_DIRECT];
     struct b32_dots dots[FEW_DIRECT];
@@ -238,18 +240,17 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
     uint8_t spare[8 * B32_BYTES] = {0};
     size_t sum_off = hk_act_sum_off(n, HK_STRETCH_B32), scale_off = hk_act_scale_off(n);
     memset(&stored, 0, sizeof stored);
-    for (size_t c = 0; c < n_cols; c++)
-        memset(&dots[c], 0, sizeof dots[c]);
+    FEW_COLS memset(&dots[c], 0, sizeof dots[c]);
     for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
         const uint8_t *ahead = rows + 16 * row_bytes;
         size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
         __m512 acc[FEW_DIRECT];
-        for (size_t c = 0; c < n_cols; c++)
-            acc[c] = _mm512_setzero_ps();
+        FEW_COLS acc[c] = _mm512_setzero_ps();
         for (size_t s = 0; s * 8 < n / 32; s++) {
             const struct b32_piece p = b32_piece_of(s, n / 32);
-            for (size_t c = 0; c < n_cols; c++) {
+            FEW_COLS
+            {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
                 xs[c] = b32_stretch_of(col + 32 * p.block,
                                        (const int16_t *)(col + sum_off) + 2 * p.block, p.n_blocks);
@@ -259,12 +260,12 @@ static void b32_few_direct(float *restrict y, size_t ldy, const void *restrict w
                     b32_blocks(spare, rows + r * row_bytes + p.block * B32_BYTES, p.n_blocks);
                 __m512i z[4];
                 B32_ROW(z, stored.d[r], stored.m[r], blocks);
-                for (size_t c = 0; c < n_cols; c++)
-                    b32_dot(&dots[c], r, z, &xs[c]);
+                FEW_COLS b32_dot(&dots[c], r, z, &xs[c]);
                 hk512_prefetch(ahead + (s * 16 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
             b32_floats_of(&floats, &stored);
-            for (size_t c = 0; c < n_cols; c++) {
+            FEW_COLS
+            {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
                 acc[c] = b32_fold(acc[c], &dots[c], &floats, (const int16_t *)(col + sum_off),
                                   (const float *)(col + scale_off), p);
@@ -337,9 +338,15 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
                           size_t n)
 {
-    if (n_cols <= FEW_DIRECT) {
-        b32_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, n_cols, n);
+    switch (n_cols) {
+    case 2:
+        b32_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, 2, n);
         return;
+    case 3:
+        b32_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, 3, n);
+        return;
+    default:
+        break;
     }
     struct {
         HB_ALIGNAS(64) uint8_t u[4096];

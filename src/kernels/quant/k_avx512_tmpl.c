@@ -211,12 +211,14 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
 }
 
 /* Up to FEW_DIRECT columns: a row's codes are taken apart once, the rest is stream. Through a tile that
- * would cost more, for the transposition alone takes as long as three or four columns. */
+ * would cost more, for the transposition alone takes as long as three columns. The number of columns is
+ * a constant, so that their activations stay in registers. */
 #define FEW_DIRECT 4
+#define FEW_COLS   HK_UNROLL(4) for (size_t c = 0; c < n_cols; c++)
 
-static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
-                         size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
-                         size_t n)
+HB_INLINE void k_few_direct(float *restrict y, size_t ldy, const void *restrict w,
+                            size_t row_bytes, size_t n_rows, const void *restrict x,
+                            size_t x_stride, const size_t n_cols, size_t n)
 {
     struct k_stretch xs[FEW_DIRECT];
     HB_ALIGNAS(64) __m512i isum[FEW_DIRECT][16];
@@ -224,7 +226,8 @@ static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, 
     HB_ALIGNAS(64) k_stored stored[16];
     size_t sum_off = hk_act_sum_off(n, HK_STRETCH), scale_off = hk_act_scale_off(n);
     memset(stored, 0, sizeof stored);
-    for (size_t c = 0; c < n_cols; c++) {
+    FEW_COLS
+    {
         memset(isum[c], 0, sizeof isum[c]);
         memset(imin[c], 0, sizeof imin[c]);
     }
@@ -233,10 +236,10 @@ static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, 
         const uint8_t *ahead = rows + 16 * row_bytes;
         size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
         __m512 acc[FEW_DIRECT];
-        for (size_t c = 0; c < n_cols; c++)
-            acc[c] = _mm512_setzero_ps();
+        FEW_COLS acc[c] = _mm512_setzero_ps();
         for (size_t s = 0; s < n / 256; s++) {
-            for (size_t c = 0; c < n_cols; c++) {
+            FEW_COLS
+            {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
                 xs[c] = k_stretch_of(col + 256 * s, (const int16_t *)(col + sum_off) + 16 * s);
             }
@@ -245,12 +248,12 @@ static void k_few_direct(float *restrict y, size_t ldy, const void *restrict w, 
                 __m512i z[4];
                 __m128i mn = _mm_setzero_si128(), sc = K_SCALES(&mn, block);
                 K_CODES(z, block);
-                for (size_t c = 0; c < n_cols; c++)
-                    k_row(&isum[c][r], &imin[c][r], z, sc, mn, &xs[c]);
+                FEW_COLS k_row(&isum[c][r], &imin[c][r], z, sc, mn, &xs[c]);
                 stored[r] = k_stored_at(block);
                 hk512_prefetch(ahead + (s * 16 + r) * K_BYTES, K_BYTES);
             }
-            for (size_t c = 0; c < n_cols; c++) {
+            FEW_COLS
+            {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
                 acc[c] =
                     k_fold(acc[c], isum[c], imin[c], stored, ((const float *)(col + scale_off))[s]);
@@ -337,9 +340,18 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
                           size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
                           size_t n)
 {
-    if (n_cols <= FEW_DIRECT) {
-        k_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, n_cols, n);
+    switch (n_cols) {
+    case 2:
+        k_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, 2, n);
         return;
+    case 3:
+        k_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, 3, n);
+        return;
+    case 4:
+        k_few_direct(y, ldy, w, row_bytes, n_rows, x, x_stride, 4, n);
+        return;
+    default:
+        break;
     }
     struct {
         HB_ALIGNAS(64) uint8_t u[4096];
