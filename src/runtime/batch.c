@@ -317,19 +317,23 @@ static void batch_take(hearth_batch *b, struct batch_entry *e, hearth_status sta
     e->n = 0;
 }
 
-/* Nothing was run for want of pages, which somebody else has taken: the youngest ends, the others ask
- * again. */
+/* Nothing was run for want of pages. Those who guessed ask again without guesses; if nobody did, somebody
+ * else has taken pages, and the youngest ends. */
 static void batch_no_pages(hearth_batch *b, const hearth_error *error)
 {
     struct batch_entry *youngest = NULL;
+    bool guessed = false;
     for (size_t i = 0; i < b->n_entries; i++) {
         struct batch_entry *e = &b->entries[i];
         if (!e->n)
             continue;
         youngest = e;
+        if (e->gen->n_guess > 0)
+            guessed = hr_generation_take(e->gen, HEARTH_E_FULL, 0, 0) == HEARTH_OK || guessed;
         e->gen->wanted = e->n = 0;
     }
-    batch_fail(youngest, error);
+    if (!guessed)
+        batch_fail(youngest, error);
 }
 
 static void batch_run(hearth_batch *b)

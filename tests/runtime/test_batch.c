@@ -369,7 +369,7 @@ static void equal_prompts_are_computed_once(void **state)
     same_answer(&got[0], &want, 0);
     same_answer(&got[1], &want, 1);
     assert_int_equal(got[0].matched, 0);
-    assert_int_equal(got[1].matched, 64); /* 79 in whole pages */
+    assert_int_equal(got[1].matched, HEARTH_WITH_KV_CACHE ? 64 : 0); /* 79 in whole pages */
     run_close(&r);
 }
 

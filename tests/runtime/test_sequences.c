@@ -54,6 +54,8 @@ static void fixture_close(struct fixture *f)
 static void a_shared_prefix_is_computed_once(void **state)
 {
     (void)state;
+    if (!HEARTH_WITH_KV_CACHE)
+        skip();
     struct fixture f;
     fixture_open(&f);
     int32_t other[120], seq, done;
@@ -108,6 +110,8 @@ static void a_shared_prefix_is_computed_once(void **state)
 static void sharing_and_eviction_do_not_change_a_bit(void **state)
 {
     (void)state;
+    if (!HEARTH_WITH_KV_CACHE)
+        skip();
     struct fixture f;
     fixture_open(&f);
     hearth_session_config config = {.struct_size = sizeof config, .n_ctx = 128, .n_seqs = 4,
@@ -175,6 +179,8 @@ static void a_full_cache_refuses_only_when_all_run(void **state)
 static void a_window_goes_on_past_the_context(void **state)
 {
     (void)state;
+    if (!HEARTH_WITH_KV_CACHE)
+        skip();
     static const int32_t chunks[] = {1, 7, 60};
     struct fixture f;
     fixture_open(&f);
@@ -372,6 +378,8 @@ static hearth_finish generate(hearth_session *s, const int32_t *prompt, size_t n
 static void a_generation_takes_up_what_is_there(void **state)
 {
     (void)state;
+    if (!HEARTH_WITH_KV_CACHE)
+        skip();
     struct fixture f;
     fixture_open(&f);
     int32_t first[600], second[600], n, m;
