@@ -16,6 +16,7 @@ struct job {
     uint64_t seed;
     int (*poll)(void *user, size_t done, size_t total);
     void *poll_user;
+    const hearth_speculation_config *speculation;
 };
 
 struct answer {
@@ -44,7 +45,8 @@ static hearth_generation_config job_config(const struct job *j, hearth_sampler *
     return (hearth_generation_config){.struct_size = sizeof(hearth_generation_config),
                                       .max_tokens = j->max_tokens, .ignore_end = 1,
                                       .sampler = sampler, .poll = j->poll,
-                                      .poll_user = j->poll_user};
+                                      .poll_user = j->poll_user,
+                                      .speculation = j->speculation};
 }
 
 static void answer_add(struct answer *a, const hearth_piece *p)
@@ -199,6 +201,46 @@ static void texts_equal_those_run_alone(void **state)
             print_message("%zu generations, variant %d: %zu steps\n", counts[c], variant, r.steps);
             run_close(&r);
         }
+}
+
+/* Guesses that are mostly wrong: what followed the last token half the text ago, and one more. */
+static int32_t guess_badly(void *user, const int32_t *tokens, size_t n_tokens, int32_t *guess, int32_t n)
+{
+    (void)user;
+    for (int32_t i = 0; i < n; i++)
+        guess[i] = tokens[(n_tokens / 2 + (size_t)i) % n_tokens] + (i == 2);
+    return n;
+}
+
+/* Guesses of many generations in one step, in a cache that has no page to spare for them. */
+static void guesses_do_not_change_a_text(void **state)
+{
+    (void)state;
+    static const hearth_speculation_config lookup = {.struct_size = sizeof lookup, .lookup = 1,
+                                                     .max_guesses = 6},
+                                           badly = {.struct_size = sizeof badly, .guess = guess_badly,
+                                                    .max_guesses = 4};
+    static struct job jobs[8];
+    static struct answer want[8], got[8];
+    make_jobs(jobs, 8, 4);
+    for (size_t i = 0; i < 8; i++) {
+        jobs[i].max_tokens = MOST_TOKENS;
+        alone(&jobs[i], &want[i]);
+        jobs[i].speculation = i % 2 ? &lookup : &badly;
+    }
+    for (int32_t pages = 9; pages < 40; pages += 6) {
+        struct run r = {.threads = 1};
+        run_open(&r, (hearth_session_config){.n_ctx = 160, .n_seqs = 8, .n_batch = 40, .n_logits = 24,
+                                             .n_kv_tokens = 16 * pages}, 0);
+        for (size_t i = 0; i < 8; i++)
+            run_add(&r, &jobs[i], &got[i]);
+        while (run_step(&r)) {
+        }
+        for (size_t i = 0; i < 8; i++)
+            same_answer(&got[i], &want[i], i);
+        print_message("%d pages: %zu steps\n", pages, r.steps);
+        run_close(&r);
+    }
 }
 
 /* Pages for a fourth of what is asked for. */
@@ -377,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_equal_those_run_alone),
+        cmocka_unit_test(guesses_do_not_change_a_text),
         cmocka_unit_test(a_small_cache_makes_generations_wait_not_fail),
         cmocka_unit_test(a_cancel_at_every_step_ends_one_and_leaks_nothing),
         cmocka_unit_test(deadlines_end_a_generation_within_a_step),

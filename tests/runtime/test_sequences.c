@@ -261,12 +261,13 @@ static uint8_t *save(hearth_session *s, int32_t seq, size_t *size)
 static void a_saved_sequence_goes_on_in_another_session(void **state)
 {
     (void)state;
-    static const char *const types[] = {"f16", "f32"};
+    static const char *const types[][2] = {{"f16", "f32"}, {"f32", "f16"}, {"q8_0", "q4_0"},
+                                           {"q4_0", "bf16"}, {"bf16", "q8_0"}};
     struct fixture f;
     fixture_open(&f);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         hearth_session_config config = {.struct_size = sizeof config, .n_ctx = 128, .n_seqs = 2,
-                                        .kv_type_k = types[i], .kv_type_v = types[1 - i]};
+                                        .kv_type_k = types[i][0], .kv_type_v = types[i][1]};
         hearth_session *a = test_session(f.model, &config), *b = test_session(f.model, &config);
         size_t size, again;
         int32_t done;
