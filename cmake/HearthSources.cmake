@@ -114,6 +114,7 @@ list(APPEND HEARTH_SOURCES
   src/runtime/step.c
   src/runtime/pools.c
   src/runtime/infer.c
+  src/runtime/plans.c
   src/runtime/sampler.c
   src/runtime/sampler_config.c
   src/runtime/sampler_history.c

@@ -564,6 +564,8 @@ typedef struct hearth_session_info {
     int32_t n_logits;
     int32_t n_converted;       /* matrices that hearth_model_config.weights converted */
     float converted_error;     /* largest difference between one of their weights and what became of it */
+    int32_t n_plans;           /* infer: plans kept, one for each combination of input shapes */
+    uint64_t plans_made;       /* infer: so far */
 } hearth_session_info;
 HEARTH_API void hearth_session_get_info(const hearth_session *session, hearth_session_info *info);
 
@@ -604,7 +606,8 @@ HEARTH_API hearth_status hearth_session_eval(hearth_session *session, const int3
  *            The data belong to the session and stay until its next call.
  *
  * The session's memory (config.max_bytes; 0: the smaller of 2 GiB and a quarter of the memory limit)
- * holds plans for the shapes seen last and all intermediate results. It is reserved when the session is
+ * holds plans for the 64 combinations of shapes used last, fewer if a quarter of it is too
+ * little for them, and all intermediate results. It is reserved when the session is
  * opened and touched as far as calls need it. Nothing is allocated.
  *
  * HEARTH_E_NOT_FOUND    an input is missing, or one has a name the model does not know

@@ -138,7 +138,7 @@ static bool bind_worth_keeping(const struct ht_frame *f, const struct ht_step *s
     size_t out = 0;
     for (uint32_t i = 0; i < s->n_out; i++)
         out += s->out[i] ? bind_bytes(s->out[i]) : 0;
-    return f->x->kept && !f->parent && out >= BIND_KEPT_MIN;
+    return f->x->ahead && !f->parent && out >= BIND_KEPT_MIN;
 }
 
 /* A planned step becomes known values, or a line of the plan. */

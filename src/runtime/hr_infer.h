@@ -19,4 +19,7 @@ hearth_status hr_infer_run(struct hr_infer *f, const hearth_tensor *inputs, size
 int32_t hr_infer_converted(const struct hr_infer *f, float *error);
 size_t hr_infer_high(const struct hr_infer *f); /* most bytes of activations so far */
 
+/* Plans that are kept now, and that were made so far. */
+uint32_t hr_infer_plans(const struct hr_infer *f, uint64_t *made);
+
 #endif

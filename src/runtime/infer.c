@@ -2,34 +2,23 @@
  *
  *   | session, tables | packed weights, folded constants | plans ... | activations (three quarters) |
  *
- * Plans are found by the shapes of the inputs. When the part for plans, or the list, is full, all
- * plans are dropped and the one that is wanted is made anew: binding costs about a millisecond, and a program
- * uses few shapes or many. */
+ * Plans are found by the shapes of the inputs; the one not used for longest makes room for a new one
+ * (hr_plans.h). A graph whose shapes depend on data is bound anew in each call, in the room plans leave. */
 #include "runtime/hr_infer.h"
+#include "runtime/hr_plans.h"
 #include "base/os/hb_os.h"
 #include "graph/ht_ops.h"
 #include "graph/ht_pool.h"
 #include "graph/ht_strip.h"
 #include <string.h>
 
-#define INFER_PLANS 64
-
-struct infer_plan {
-    struct ht_tensor *inputs; /* [n_inputs]: the key */
-    struct ht_frame *frame;
-};
-
 struct hr_infer {
     const struct hearth_model *model;
     const struct ht_graph *graph;
     struct ht_exec exec;
-    struct hb_arena arena;
-    struct hb_arena_mark empty;   /* nothing planned */
-    struct hb_arena_mark dynamic; /* graphs with cuts: after the first run that went well */
-    bool is_dynamic, has_dynamic_mark, any_shape;
-    struct infer_plan plans[INFER_PLANS];
-    uint32_t n_plans;
-    struct ht_tensor **ahead;     /* exec.kept before the first plan */
+    struct hr_plans plans;
+    struct hb_arena room; /* where a plan is being made */
+    bool any_shape;
     struct ht_tensor *inputs;     /* of the call */
     const void **external;
 };
@@ -115,14 +104,18 @@ uint64_t hr_infer_default_budget(void)
 
 /* Constants are computed once, in front of all plans; they may take three quarters of the plans' part. The
  * activations' part is not in use yet and holds what this takes on the way. */
-static void infer_ahead(struct hr_infer *f)
+static void infer_ahead(struct hr_infer *f, void *base, size_t size)
 {
-    struct hb_arena room;
-    hb_arena_init_fixed(&room, f->exec.block, f->exec.block_bytes);
-    f->exec.arena = &room;
-    ht_exec_ahead(&f->exec, f->graph, f->arena.size / 4 * 3);
-    if (f->graph->n_nodes)
-        memcpy(f->ahead, f->exec.kept, sizeof *f->ahead * f->graph->n_nodes);
+    struct hb_arena kept;
+    hb_arena_init_fixed(&kept, base, size);
+    hb_arena_init_fixed(&f->room, f->exec.block, f->exec.block_bytes);
+    f->exec.arena = &f->room;
+    f->exec.kept_arena = &kept;
+    ht_exec_ahead(&f->exec, f->graph, size / 4 * 3);
+    f->exec.kept_arena = NULL;
+    size_t used = (hb_arena_used(&kept) + 63) / 64 * 64;
+    used = used < size ? used : size;
+    hr_plans_init(&f->plans, (uint8_t *)base + used, size - used);
 }
 
 hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_table *kernels,
@@ -136,7 +129,6 @@ hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_
     HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor, g->n_inputs, &f->inputs, err));
     HB_TRY(HB_ARENA_NEW(arena, const void *, g->n_inputs, &f->external, err));
     HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor *, g->n_nodes, &f->exec.kept, err));
-    HB_TRY(HB_ARENA_NEW(arena, struct ht_tensor *, g->n_nodes, &f->ahead, err));
     size_t left = arena->size - hb_arena_used(arena);
     if (left < 4096)
         return hb_fail(err, HEARTH_E_MEMORY, "session: %zu bytes are left for plans and activations",
@@ -145,7 +137,6 @@ hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_
     HB_TRY(hb_arena_take_raw(arena, plan_bytes, 64, &plans, err));
     size_t block_bytes = (arena->size - hb_arena_used(arena) - 64) / 64 * 64;
     HB_TRY(hb_arena_take_raw(arena, block_bytes, 64, &block, err));
-    hb_arena_init_fixed(&f->arena, plans, plan_bytes);
     f->model = model;
     f->any_shape = flags & HEARTH_SESSION_ANY_SHAPE;
     f->exec.profile = flags & HEARTH_SESSION_PROFILE;
@@ -156,10 +147,7 @@ hearth_status hr_infer_create(const struct hearth_model *model, const struct hk_
     f->exec.n_workers = ht_pool_workers(pool);
     f->exec.block = block;
     f->exec.block_bytes = block_bytes;
-    f->exec.kept_arena = &f->arena;
-    infer_ahead(f);
-    f->exec.arena = &f->arena;
-    f->empty = hb_arena_mark(&f->arena);
+    infer_ahead(f, plans, plan_bytes);
     *out = f;
     return HEARTH_OK;
 }
@@ -170,9 +158,9 @@ int32_t hr_infer_converted(const struct hr_infer *f, float *error)
     *error = 0;
     for (uint32_t i = 0; i < f->graph->n_nodes; i++) {
         const struct ht_node *node = &f->graph->nodes[i];
-        if (node->op != &ht_op_pack || !f->ahead[i] || ((const struct ht_pack *)node->params)->form == HT_PACK_F32)
+        if (node->op != &ht_op_pack || !f->exec.kept[i] || ((const struct ht_pack *)node->params)->form == HT_PACK_F32)
             continue;
-        float d = *(const float *)(const void *)f->ahead[i][1].data;
+        float d = *(const float *)(const void *)f->exec.kept[i][1].data;
         *error = d > *error ? d : *error;
         count++;
     }
@@ -182,6 +170,12 @@ int32_t hr_infer_converted(const struct hr_infer *f, float *error)
 size_t hr_infer_high(const struct hr_infer *f)
 {
     return f->exec.block_high;
+}
+
+uint32_t hr_infer_plans(const struct hr_infer *f, uint64_t *made)
+{
+    *made = f->plans.made;
+    return f->plans.n;
 }
 
 static hearth_status infer_check_shape(const struct hr_infer *f, uint32_t i, const hearth_tensor *t,
@@ -269,66 +263,32 @@ static hearth_status infer_inputs(struct hr_infer *f, const hearth_tensor *input
 
 /* ---- plans ---- */
 
-static void infer_drop_plans(struct hr_infer *f)
-{
-    f->n_plans = 0;
-    f->has_dynamic_mark = false;
-    if (f->graph->n_nodes)
-        memcpy(f->exec.kept, f->ahead, sizeof *f->ahead * f->graph->n_nodes);
-    hb_arena_reset(&f->arena, f->empty);
-}
-
-static struct ht_frame *infer_find(const struct hr_infer *f)
-{
-    uint32_t n = f->graph->n_inputs;
-    for (uint32_t p = 0; p < f->n_plans; p++) {
-        uint32_t i = 0;
-        while (i < n && f->plans[p].inputs[i].type == f->inputs[i].type &&
-               f->plans[p].inputs[i].rank == f->inputs[i].rank &&
-               memcmp(f->plans[p].inputs[i].dim, f->inputs[i].dim, sizeof f->inputs[i].dim) == 0)
-            i++;
-        if (i == n)
-            return f->plans[p].frame;
-    }
-    return NULL;
-}
-
 static hearth_status infer_bind(struct hr_infer *f, struct ht_frame **frame, hearth_error *err)
 {
     bool done;
     struct ht_tensor *key;
-    f->exec.depth = 0;
-    f->exec.block_used = 0;
-    HB_TRY(HB_ARENA_NEW(&f->arena, struct ht_tensor, f->graph->n_inputs, &key, err));
+    HB_TRY(HB_ARENA_NEW(&f->room, struct ht_tensor, f->graph->n_inputs, &key, err));
     if (f->graph->n_inputs)
         memcpy(key, f->inputs, sizeof *key * f->graph->n_inputs);
     HB_TRY(ht_frame_open(&f->exec, NULL, f->graph, key, frame, err));
     HB_TRY(ht_frame_bind(*frame, &done, err));
-    f->is_dynamic = !done;
     if (done)
-        f->plans[f->n_plans++] = (struct infer_plan){key, *frame};
+        hr_plans_keep(&f->plans, &f->room, key, *frame);
     return HEARTH_OK;
 }
 
+/* One try with the room there is. */
 static hearth_status infer_plan_and_run(struct hr_infer *f, struct ht_frame **frame,
                                         hearth_error *err)
 {
-    *frame = infer_find(f);
+    *frame = hr_plans_find(&f->plans, f->inputs, f->graph->n_inputs);
     f->exec.block_used = 0;
     f->exec.depth = f->exec.bodies = 0;
     if (!*frame) {
-        if (f->n_plans == INFER_PLANS)
-            infer_drop_plans(f);
-        if (f->is_dynamic && f->has_dynamic_mark)
-            hb_arena_reset(&f->arena, f->dynamic);
+        hr_plans_gap(&f->plans, &f->room);
         HB_TRY(infer_bind(f, frame, err));
     }
-    HB_TRY(ht_frame_run(*frame, f->external, err));
-    if (f->is_dynamic && !f->has_dynamic_mark) {
-        f->dynamic = hb_arena_mark(&f->arena);
-        f->has_dynamic_mark = true;
-    }
-    return HEARTH_OK;
+    return ht_frame_run(*frame, f->external, err);
 }
 
 hearth_status hr_infer_run(struct hr_infer *f, const hearth_tensor *inputs, size_t n_inputs,
@@ -340,15 +300,12 @@ hearth_status hr_infer_run(struct hr_infer *f, const hearth_tensor *inputs, size
                        f->graph->n_outputs);
     HB_TRY(infer_inputs(f, inputs, n_inputs, err));
     hearth_status status = infer_plan_and_run(f, &frame, err);
-    if (status == HEARTH_E_MEMORY) { /* no room for another plan: once more without the others */
-        infer_drop_plans(f);
+    while (status == HEARTH_E_MEMORY && hr_plans_evict(&f->plans))
         status = infer_plan_and_run(f, &frame, err);
-        if (status == HEARTH_E_MEMORY)
-            status = HEARTH_E_LIMIT;
-    }
+    if (status == HEARTH_E_MEMORY)
+        return hb_fail(err, HEARTH_E_LIMIT, "infer: a plan does not fit into the %zu bytes that the budget "
+                       "leaves for plans", f->plans.size);
     if (status != HEARTH_OK) {
-        if (f->is_dynamic || status == HEARTH_E_LIMIT)
-            infer_drop_plans(f);
         if (f->exec.cancel)
             atomic_store(f->exec.cancel, 0);
         return status;

@@ -420,11 +420,15 @@ void hearth_session_close(hearth_session *s)
 void hearth_session_get_info(const hearth_session *s, hearth_session_info *info)
 {
     if (s->infer) {
+        uint64_t made;
+        int32_t n_plans = (int32_t)hr_infer_plans(s->infer, &made);
         hearth_session_info short_one = {.struct_size = info->struct_size,
                                          .planned_bytes = s->planned_bytes,
                                          .activation_bytes = hr_infer_high(s->infer),
                                          .level = s->kernels.level,
-                                         .n_threads = ht_pool_workers(s->pool)};
+                                         .n_threads = ht_pool_workers(s->pool),
+                                         .n_plans = n_plans,
+                                         .plans_made = made};
         short_one.n_converted = hr_infer_converted(s->infer, &short_one.converted_error);
         memcpy(info, &short_one,
                info->struct_size < sizeof short_one ? info->struct_size : sizeof short_one);

@@ -1,6 +1,6 @@
 /* hearth_session_infer: refusals by type, shape and name, shapes that change, budgets, and the rewrites
  * against the graph as written. */
-#include "../test_support.h"
+#include "onnx/mini_onnx.h"
 #include <math.h>
 
 struct rig {
@@ -241,6 +241,106 @@ static void rewrites_are_switched_off_by_name(void **state)
     rig_close(&r);
 }
 
+/* ---- the cache of plans */
+
+static uint64_t plans_made(const struct mini_run *r, int32_t *kept)
+{
+    hearth_session_info info = {.struct_size = sizeof info};
+    hearth_session_get_info(r->session, &info);
+    *kept = info.n_plans;
+    return info.plans_made;
+}
+
+static void infer_length(struct mini_run *r, int64_t n)
+{
+    r->in[0].dim[0] = n;
+    r->in[0].bytes = (size_t)n * 3 * 4;
+    for (int64_t i = 0; i < 3 * n; i++)
+        mini_store(r->data[0] + 4 * i, HEARTH_DTYPE_F32, (double)i, i);
+    if (mini_infer(r) != HEARTH_OK)
+        fail_msg("%s", r->err.text);
+    assert_int_equal(r->out[0].dim[0], n);
+    for (int64_t i = 0; i < n; i++) { /* of a ramp: 3i + 3i+1 + 3i+2 */
+        float sum = ((const float *)r->out[0].data)[i];
+        assert_true(sum == (float)(9 * i + 3));
+    }
+}
+
+static const char rows_sum[] = "in x f32[n,3]; t = Transpose(x); a = Add(t, f32:0); y = ReduceSum(a, i64[0]) {keepdims=0}";
+
+static void the_plan_unused_for_longest_makes_room(void **state)
+{
+    struct mini_run r = {.session_config = {.max_bytes = 8 << 20}};
+    struct pb m = mini_model(rows_sum);
+    int32_t kept;
+    assert_int_equal(mini_open(&r, m.at, m.n), HEARTH_OK);
+    for (int64_t n = 1; n <= 64; n++)
+        infer_length(&r, n);
+    assert_int_equal(plans_made(&r, &kept), 64);
+    assert_int_equal(kept, 64);
+    for (int64_t n = 64; n >= 1; n--)
+        infer_length(&r, n);
+    assert_int_equal(plans_made(&r, &kept), 64);
+    infer_length(&r, 65); /* for 64, which was used before all others */
+    infer_length(&r, 1);
+    infer_length(&r, 63);
+    assert_int_equal(plans_made(&r, &kept), 65);
+    assert_int_equal(kept, 64);
+    infer_length(&r, 64); /* for 62: 63 has been used since */
+    infer_length(&r, 63);
+    assert_int_equal(plans_made(&r, &kept), 66);
+    infer_length(&r, 62);
+    assert_int_equal(plans_made(&r, &kept), 67);
+    mini_close(&r);
+    pb_free(&m);
+}
+
+/* Little memory: fewer plans are kept, in stretches of other sizes; what is kept is found. */
+static void plans_share_a_small_budget(void **state)
+{
+    struct mini_run r = {.session_config = {.max_bytes = 512 << 10}};
+    struct pb m = mini_model(rows_sum);
+    int32_t kept;
+    uint64_t seed = 5;
+    assert_int_equal(mini_open(&r, m.at, m.n), HEARTH_OK);
+    for (int i = 0; i < 3000; i++)
+        infer_length(&r, (int64_t)(test_rand(&seed) % 40));
+    uint64_t made = plans_made(&r, &kept);
+    assert_in_range(kept, 2, 39);
+    assert_in_range(made, 1000, 2999);
+    infer_length(&r, 7);
+    made = plans_made(&r, &kept);
+    infer_length(&r, 7);
+    assert_int_equal(plans_made(&r, &kept), made);
+    mini_close(&r);
+    pb_free(&m);
+}
+
+/* A decided If leaves a graph that is planned once. */
+static void a_decided_if_is_part_of_the_plan(void **state)
+{
+    static const struct {
+        const char *model;
+        uint64_t made;
+    } cases[] = {
+        {"in x f32[2]; y = If(bool:1) {then_branch=< a = Neg(x); out a >, else_branch=< b = Abs(x); out b >}", 1},
+        {"in x f32[2]; y = If(bool[0]) {then_branch=< a = NoSuchOp(x); out a >, else_branch=< b = Abs(x); out b >}", 1},
+        {"in x f32[2]; c = ReduceSum(x); d = Greater(c, f32[5]); y = If(d) {then_branch=< a = Neg(x); out a >, "
+         "else_branch=< b = Abs(x); out b >}", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mini_run r = {0};
+        struct pb m = mini_model(cases[i].model);
+        int32_t kept;
+        assert_int_equal(mini_open(&r, m.at, m.n), HEARTH_OK);
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(mini_infer(&r), HEARTH_OK);
+        assert_int_equal(plans_made(&r, &kept), cases[i].made);
+        mini_close(&r);
+        pb_free(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +352,9 @@ int main(void)
         cmocka_unit_test(exact_rewrites_keep_every_bit),
         cmocka_unit_test(rewrites_are_switched_off_by_name),
         cmocka_unit_test(weights_are_converted_when_asked),
+        cmocka_unit_test(the_plan_unused_for_longest_makes_room),
+        cmocka_unit_test(plans_share_a_small_budget),
+        cmocka_unit_test(a_decided_if_is_part_of_the_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
