@@ -302,9 +302,11 @@ hearth_status hr_infer_run(struct hr_infer *f, const hearth_tensor *inputs, size
     hearth_status status = infer_plan_and_run(f, &frame, err);
     while (status == HEARTH_E_MEMORY && hr_plans_evict(&f->plans))
         status = infer_plan_and_run(f, &frame, err);
-    if (status == HEARTH_E_MEMORY)
-        return hb_fail(err, HEARTH_E_LIMIT, "infer: a plan does not fit into the %zu bytes that the budget "
-                       "leaves for plans", f->plans.size);
+    if (status == HEARTH_E_MEMORY) {
+        status = HEARTH_E_LIMIT; /* the sentence stands */
+        if (err)
+            err->status = status;
+    }
     if (status != HEARTH_OK) {
         if (f->exec.cancel)
             atomic_store(f->exec.cancel, 0);

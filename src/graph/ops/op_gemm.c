@@ -49,6 +49,25 @@ static void gemm_operand(const struct ht_tensor *t, bool left, bool trans, struc
     }
 }
 
+/* All dimensions of `a` but the last as one, if the rows then have one distance. Dimensions of 1 have no say:
+ * their strides mean nothing. */
+static bool gemm_join(const struct ht_tensor *a, int64_t *rows, int64_t *row_stride)
+{
+    int64_t n = 1, step = 0;
+    for (int d = a->rank - 2; d >= 0; d--) {
+        if (a->dim[d] == 1)
+            continue;
+        if (n == 1)
+            step = a->stride[d];
+        else if (a->stride[d] != step * n)
+            return false;
+        n *= a->dim[d];
+    }
+    *rows = n;
+    *row_stride = step;
+    return true;
+}
+
 static hearth_status gemm_shape(struct ht_bind *b, struct ht_step *s, int *out_rank, int64_t *dim,
                                 hearth_error *err)
 {
@@ -82,11 +101,7 @@ static hearth_status gemm_shape(struct ht_bind *b, struct ht_step *s, int *out_r
     if (!ht_broadcast(&rank, dim, &ab) || !ht_broadcast(&rank, dim, &wb))
         return ht_bad_shape(s, "batch dimensions cannot be broadcast", err);
     if (wb.rank == 0 && ab.rank > 0 && g->m > 0) { /* one weight for all batches: more rows */
-        bool join = true;
-        for (int d = 0; d < ab.rank; d++)
-            join = join && (a.dim[d] == 1 || a.stride[d] == a.stride[d + 1] * a.dim[d + 1]);
-        for (int d = 0; d < ab.rank && join; d++)
-            g->m *= a.dim[d];
+        bool join = gemm_join(&a, &g->m, &g->a_row);
         if (join)
             ab.rank = 0;
         int r = join ? 0 : rank;

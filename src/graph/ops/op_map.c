@@ -373,7 +373,7 @@ static hearth_status map_plan(struct ht_bind *b, struct ht_step *s, hearth_error
     HB_TRY(ht_step_private(b, s, sizeof(struct map_plan), err));
     struct map_plan *m = s->plan;
     const struct ht_tensor *t[4] = {s->out[0]};
-    bool direct = type == HK_F32;
+    bool direct = type == HK_F32 && row->result == MAP_SAME; /* as map_strip: straight into the output */
     for (uint32_t i = 0; i < row->arity && i < s->n_in; i++)
         t[1 + i] = s->in[i];
     ht_walk_make(&m->walk, rank, dim, t, 4);

@@ -258,7 +258,8 @@ static void slice_range(int64_t n, int64_t start, int64_t end, int64_t step, int
         end = end < 0 ? 0 : end > n ? n : end;
         *count = end > start ? (end - start - 1) / step + 1 : 0;
     } else {
-        start = start < 0 ? -1 : start > n - 1 ? n - 1 : start;
+        start = start < 0 ? 0 : start;
+        start = start > n - 1 ? n - 1 : start; /* -1 of an empty dimension: nothing */
         end = end < -1 ? -1 : end > n - 1 ? n - 1 : end;
         *count = start > end && start >= 0
                      ? (int64_t)((uint64_t)(start - end - 1) / (0u - (uint64_t)step)) + 1 : 0;
