@@ -2,7 +2,8 @@
  *
  *     bench_infer MODEL.onnx SEQ[,SEQ...] BATCH[,...] THREADS[,...] [RUNS [q8_0 | bf16]]
  *
- * A JSON line for each cell: wall and CPU time of a run in milliseconds, least, p50 and p95. CPU time is
+ * A JSON line for each cell: wall and CPU time of a run in milliseconds, least, p50 and p95, and the
+ * resident size behind the runs and the file's size in bytes. CPU time is
  * that of the whole process; on a machine that others use too it is the steadier one. Inputs of any
  * name get ids, masks of ones or zeros by the rules of hearth_encoder; outputs are checked to be finite
  * before anything is timed. tools/compare_onnxruntime.py runs it beside ONNX Runtime. */
@@ -85,7 +86,22 @@ static void bench_check(const hearth_tensor *t)
         }
 }
 
-static void bench_cell(const hearth_model *model, long seq, long batch, long threads, size_t runs)
+/* VmRSS of /proc/self/status in bytes, 0 where there is none. */
+static unsigned long long bench_rss(void)
+{
+    unsigned long long kb = 0;
+    char line[256];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmRSS: %llu", &kb) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kb * 1024;
+}
+
+static void bench_cell(const hearth_file *file, const hearth_model *model, long seq, long batch, long threads,
+                       size_t runs)
 {
     hearth_error err = {0};
     hearth_pool *pool;
@@ -100,6 +116,7 @@ static void bench_cell(const hearth_model *model, long seq, long batch, long thr
     hearth_session_config sc = {.struct_size = sizeof sc, .pool = pool};
     if (hearth_session_open(model, &sc, &session, &err) != HEARTH_OK)
         bench_die("session", &err);
+    hearth_file_forget(file);
     bench_inputs(model, inputs, n_in, batch, seq);
     double *wall = malloc(runs * sizeof *wall), *cpu = malloc(runs * sizeof *cpu);
     if (!wall || !cpu)
@@ -121,7 +138,7 @@ static void bench_cell(const hearth_model *model, long seq, long batch, long thr
            seq, batch, threads, runs);
     bench_print("wall", wall, runs);
     bench_print("cpu", cpu, runs);
-    printf("}\n");
+    printf(", \"rss\": %llu, \"file\": %zu}\n", bench_rss(), hearth_file_size(file));
     fflush(stdout);
     for (size_t i = 0; i < n_in; i++)
         free((void *)(uintptr_t)inputs[i].data);
@@ -156,7 +173,7 @@ int main(int argc, char **argv)
     for (size_t t = 0; t < threads.n; t++)
         for (size_t b = 0; b < batches.n; b++)
             for (size_t s = 0; s < seqs.n; s++)
-                bench_cell(model, seqs.item[s], batches.item[b], threads.item[t], runs ? runs : 1);
+                bench_cell(file, model, seqs.item[s], batches.item[b], threads.item[t], runs ? runs : 1);
     hearth_model_close(model);
     hearth_file_close(file);
     return 0;

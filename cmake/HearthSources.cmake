@@ -150,6 +150,7 @@ if(HEARTH_ONNX)
     src/onnx/hx_import.c
     src/onnx/hx_fuse.c
     src/onnx/hx_fuse_attention.c
+    src/onnx/hx_fuse_qdq.c
     src/onnx/hx_ops.c
     ${hearth_onnx_ops}
     src/onnx/hx_types.c

@@ -161,6 +161,9 @@ HEARTH_API hearth_status hearth_file_open(const char *path, const hearth_file_co
                                           hearth_file **file, hearth_error *err);
 HEARTH_API const void *hearth_file_bytes(const hearth_file *file);
 HEARTH_API size_t hearth_file_size(const hearth_file *file);
+/* Give the mapping's pages back to the system; what is touched again is read again. For a model whose weights a
+ * session has laid out anew (ONNX), so that they do not stay in memory twice. */
+HEARTH_API void hearth_file_forget(const hearth_file *file);
 HEARTH_API void hearth_file_close(hearth_file *file); /* NULL is fine */
 
 /* ---- models -------------------------------------------------------------------------------- */
@@ -191,8 +194,8 @@ typedef struct hearth_model_config {
      * NULL: such models are refused. Nothing outside of it is opened and no link is followed; the
      * files stay mapped until the model is closed. */
     const char *external_dir;
-    /* ONNX: rewrites of the graph that are not made, names separated by commas: attention, gelu, layer_norm,
-     * matmul_bias, matmul_act, int_matmul_scale. NULL: all are made. HEARTH_E_NOT_FOUND: another name. */
+    /* ONNX: rewrites of the graph that are not made, names separated by commas: qdq, attention, gelu,
+     * layer_norm, matmul_bias, matmul_act, int_matmul_scale. NULL: all are made. HEARTH_E_NOT_FOUND: another name. */
     const char *no_rewrites;
     /* ONNX: float32 matrices of MatMul and Gemm are converted when a session is made. Results change:
      * hearth_session_info tells by how much the weights did. HEARTH_E_UNSUPPORTED with GGUF. */

@@ -241,6 +241,8 @@ static int client_session_open(const struct hc_common *common, const struct hc_m
         return hc_fail_status(HC_USAGE, "session", status, &err);
     s->info.struct_size = sizeof s->info;
     hearth_session_get_info(s->session, &s->info);
+    for (size_t i = 0; i < m->n_files && kind == HEARTH_MODEL_TENSOR; i++)
+        hearth_file_forget(m->files[i]); /* the session has its own layout of most of it */
     if (m->weights != HEARTH_WEIGHTS_STORED)
         fprintf(stderr, "weights: %d matrices as %s, largest difference of a weight %.3g\n",
                 (int)s->info.n_converted, common->weights, (double)s->info.converted_error);

@@ -336,6 +336,7 @@ static const struct {
     const char *name;
     hearth_status (*look)(struct hx_fuse *f, struct ht_node *node);
 } fuse_rewrites[] = {
+    {"qdq", hx_fuse_qdq},
     {"attention", hx_fuse_attention},
     {"gelu", fuse_gelu},
     {"layer_norm", fuse_layer_norm},
@@ -369,8 +370,9 @@ hearth_status hx_fuse(struct ht_graph *g, struct hb_arena *arena, const char *wi
     HB_TRY(fuse_without(without, &skip, err));
     if (g->n_nodes > FUSE_MAX_NODES) /* counting anew after each rewrite is quadratic */
         return HEARTH_OK;
-    HB_TRY(HB_ARENA_NEW(arena, uint32_t, g->n_values, &f.producer, err));
-    HB_TRY(HB_ARENA_NEW(arena, uint32_t, g->n_values, &f.uses, err));
+    f.cap_values = g->n_values + g->n_nodes; /* rewrites add a constant for a node at most */
+    HB_TRY(HB_ARENA_NEW(arena, uint32_t, f.cap_values, &f.producer, err));
+    HB_TRY(HB_ARENA_NEW(arena, uint32_t, f.cap_values, &f.uses, err));
     fuse_count(&f);
     for (size_t r = 0; r < HB_COUNT(fuse_rewrites); r++) {
         if (skip >> r & 1)

@@ -9,6 +9,7 @@ struct hx_fuse {
     struct hb_arena *arena;
     uint32_t *producer; /* [n_values] node, or UINT32_MAX */
     uint32_t *uses;     /* [n_values] */
+    uint32_t cap_values; /* room of both */
     hearth_error *err;
 };
 
@@ -25,6 +26,7 @@ hearth_status hx_fuse_become(struct hx_fuse *f, struct ht_node *node, const stru
                              const void *params, const ht_id *in, uint32_t n_in);
 
 /* Rewrites: look at a node as the last of their pattern. */
+hearth_status hx_fuse_qdq(struct hx_fuse *f, struct ht_node *node);
 hearth_status hx_fuse_attention(struct hx_fuse *f, struct ht_node *node);
 
 #endif

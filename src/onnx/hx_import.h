@@ -26,6 +26,7 @@ hearth_status hx_import(const struct hx_model *model, struct hb_arena *arena, co
                         struct hx_program *out, hearth_error *err);
 
 /* Named rewrites of a graph just built; outputs keep their names and, up to rounding, their values:
+ *   qdq               matmul between dequantised 8-bit tensors, as a matmul of the integers
  *   attention         softmax(q k * scale + mask) v, NaN to 0 or not; bits stay the same
  *   gelu              x/2 (1 + erf(x / sqrt 2)) written out
  *   layer_norm        (x - mean) / sqrt(var + eps) * scale + bias written out

@@ -44,6 +44,11 @@ size_t hearth_file_size(const hearth_file *file)
     return file->file.size;
 }
 
+void hearth_file_forget(const hearth_file *file)
+{
+    hb_os_file_forget(&file->file);
+}
+
 void hearth_file_close(hearth_file *file)
 {
     if (!file)

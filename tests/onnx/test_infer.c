@@ -231,6 +231,32 @@ static void weights_are_converted_when_asked(void **state)
     }
 }
 
+/* A matmul between dequantised tensors in integers: the graph as written up to its rounding, and not its very bits
+ * (else the rewrite was not made). */
+static void quantised_islands_become_integer_matmuls(void **state)
+{
+    struct rig fused, plain;
+    hearth_tensor a, b;
+    uint64_t seed = 11;
+    int differs = 0;
+    for (size_t i = 0; i < sizeof x_data / sizeof *x_data; i++)
+        x_data[i] = 2 * test_rand_float(&seed);
+    assert_int_equal(rig_open(&fused, CASE("qdq"), 0, 1 << 22), HEARTH_OK);
+    assert_int_equal(rig_open_without(&plain, CASE("qdq"), 0, 1 << 22, "qdq", 1), HEARTH_OK);
+    assert_int_equal(hearth_session_infer(fused.session, &good, 1, &a, 1, &fused.err), HEARTH_OK);
+    assert_int_equal(hearth_session_infer(plain.session, &good, 1, &b, 1, &plain.err), HEARTH_OK);
+    assert_int_equal(a.bytes, 2 * 7 * 8 * sizeof(float));
+    assert_int_equal(a.bytes, b.bytes);
+    for (size_t i = 0; i < a.bytes / 4; i++) {
+        float x = ((const float *)a.data)[i], y = ((const float *)b.data)[i];
+        assert_true(fabsf(x - y) <= 1e-5f * (1 + fabsf(y)));
+        differs += x != y;
+    }
+    assert_true(differs > 0);
+    rig_close(&plain);
+    rig_close(&fused);
+}
+
 static void rewrites_are_switched_off_by_name(void **state)
 {
     struct rig r;
@@ -350,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_budget_too_small_is_a_limit_and_leaves_the_session_usable),
         cmocka_unit_test(rewrites_keep_the_values_of_bert),
         cmocka_unit_test(exact_rewrites_keep_every_bit),
+        cmocka_unit_test(quantised_islands_become_integer_matmuls),
         cmocka_unit_test(rewrites_are_switched_off_by_name),
         cmocka_unit_test(weights_are_converted_when_asked),
         cmocka_unit_test(the_plan_unused_for_longest_makes_room),

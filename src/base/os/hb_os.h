@@ -27,6 +27,8 @@ struct hb_file {
 hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
                               struct hb_file *out, hearth_error *err);
 void hb_os_file_close(struct hb_file *file);
+/* Pages of a mapping leave the process and are read again from the system's cache when they are touched. */
+void hb_os_file_forget(const struct hb_file *file);
 
 /* A directory whose files may be opened, and nothing outside of it. */
 struct hb_dir {

@@ -15,6 +15,11 @@ void hb_os_file_close(struct hb_file *file)
     *file = (struct hb_file){0};
 }
 
+void hb_os_file_forget(const struct hb_file *file)
+{
+    (void)file;
+}
+
 hearth_status hb_os_dir_open(const char *path, struct hb_dir *out, hearth_error *err)
 {
     (void)out;

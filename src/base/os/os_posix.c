@@ -180,6 +180,16 @@ void hb_os_file_close(struct hb_file *file)
     *file = (struct hb_file){0};
 }
 
+void hb_os_file_forget(const struct hb_file *file)
+{
+#ifdef MADV_DONTNEED
+    if (file->bytes && file->mapped) /* read-only and never written: nothing can be lost */
+        madvise((void *)(uintptr_t)file->bytes, file->size, MADV_DONTNEED);
+#else
+    (void)file;
+#endif
+}
+
 /* ---- memory ---- */
 
 static void *posix_heap_alloc(void *user, size_t size)

@@ -92,6 +92,27 @@ static int64_t quantize_one(float x, float scale, int64_t zero, int64_t low, int
     return v < (double)low ? low : v > (double)high ? high : (int64_t)v;
 }
 
+/* One scale, floats to bytes, by the kernel; signed codes are unsigned ones moved by 128. */
+static bool quantize_quick(const struct ht_step *s)
+{
+    const struct quantize_plan *q = s->plan;
+    return q->n == 1 && !q->block && s->in[0]->type == HK_F32 && s->in[1]->type == HK_F32 &&
+           (s->out[0]->type == HK_U8 || s->out[0]->type == HK_I8);
+}
+
+static void quantize_bytes(const struct ht_step *s, const struct hk_table *kernels, int64_t from, int64_t to)
+{
+    const struct ht_tensor *zero = s->n_in > 2 ? s->in[2] : NULL;
+    const float *x = (const float *)(const void *)s->in[0]->data;
+    uint8_t *y = s->out[0]->data;
+    bool is_signed = s->out[0]->type == HK_I8;
+    int64_t z = (zero ? ht_get_i64(zero, 0) : 0) + (is_signed ? 128 : 0);
+    kernels->quantize_u8(y + from, x + from, *(const float *)(const void *)s->in[1]->data, (float)z,
+                         (size_t)(to - from));
+    for (int64_t e = from; e < to && is_signed; e++)
+        y[e] ^= 0x80;
+}
+
 static hearth_status quantize_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
                                   int64_t begin, int64_t end, hearth_error *err)
 {
@@ -101,11 +122,15 @@ static hearth_status quantize_run(const struct ht_step *s, const struct ht_run *
     int64_t low = y->type == HK_I8 ? -128 : y->type == HK_I16 ? -32768 : 0;
     int64_t high = y->type == HK_I8 ? 127 : y->type == HK_U8 ? 255 : y->type == HK_I16 ? 32767 : 65535;
     size_t size = ht_size_of(y->type);
-    (void)run, (void)scratch, (void)err;
+    (void)scratch, (void)err;
     for (int64_t u = begin; u < end; u++) {
         int64_t from, to, last = -1, z = 0;
         float scale = 1;
         quantize_range(s, u, &from, &to);
+        if (quantize_quick(s)) {
+            quantize_bytes(s, run->kernels, from, to);
+            continue;
+        }
         for (int64_t e = from; e < to; e++) {
             int64_t at = q->n == 1 && !q->block ? 0 : quantize_at(q, e);
             if (at != last) {
