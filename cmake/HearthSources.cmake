@@ -72,9 +72,11 @@ if(HEARTH_JSON)
   list(APPEND HEARTH_SOURCES
     src/tokenizer/hv_json.c
     src/tokenizer/hv_json_model.c
-    src/tokenizer/hv_json_parts.c)
+    src/tokenizer/hv_json_parts.c
+    src/runtime/grammar_schema.c
+    src/runtime/grammar_pattern.c)
 else()
-  list(APPEND HEARTH_SOURCES src/tokenizer/hv_json_none.c)
+  list(APPEND HEARTH_SOURCES src/tokenizer/hv_json_none.c src/runtime/grammar_schema_none.c)
 endif()
 
 if(HEARTH_GGUF)
@@ -101,6 +103,12 @@ list(APPEND HEARTH_SOURCES
   src/runtime/model.c
   src/runtime/text.c
   src/runtime/chat.c
+  src/runtime/grammar.c
+  src/runtime/grammar_parse.c
+  src/runtime/grammar_code.c
+  src/runtime/grammar_check.c
+  src/runtime/grammar_match.c
+  src/runtime/grammar_mask.c
   src/runtime/tokenizer.c
   src/runtime/encoder.c
   src/runtime/kv.c

@@ -854,6 +854,55 @@ HEARTH_API hearth_status hearth_sampler_sample(hearth_sampler *sampler, const fl
 HEARTH_API void hearth_sampler_accept(hearth_sampler *sampler, int32_t token);
 HEARTH_API void hearth_sampler_reset(hearth_sampler *sampler);
 
+/* ---- grammars ------------------------------------------------------------------------------ */
+
+/* What a generated text may be: a grammar in GBNF (the form of llama.cpp), or a JSON schema. Tokens that
+ * cannot follow are not chosen, and end tokens only where the text is complete. Immutable; one grammar
+ * serves any number of generations on one model.
+ *
+ * Of JSON schema: type, enum, const, properties, required, additionalProperties, items, prefixItems,
+ * minItems, maxItems, minLength, maxLength, pattern (anchored, without look-around), minimum and
+ * maximum of integers, anyOf, oneOf (as anyOf), allOf of one, $ref into the schema itself. Titles,
+ * descriptions, defaults, examples and format say nothing here. Any other word is refused by its name. An
+ * object with properties has no others unless additionalProperties says so; properties come in the order
+ * of the schema. */
+typedef struct hearth_grammar hearth_grammar;
+
+typedef struct hearth_grammar_config {
+    uint32_t struct_size;
+    const char *gbnf;        /* one of the two; neither is kept */
+    size_t gbnf_len;         /* at most 1 MiB */
+    const char *json_schema;
+    size_t json_schema_len;
+    hearth_allocator allocator;
+} hearth_grammar_config;
+
+/* Time: in proportion to the grammar, and n log n in the vocabulary, which is put in order.
+ *
+ * HEARTH_E_FORMAT       line and what stands there; a rule that is left-recursive, empty or without an
+ *                       end; a text that is no JSON
+ * HEARTH_E_NOT_FOUND    a rule that is used and not defined, or no rule root; a $ref to nothing
+ * HEARTH_E_UNSUPPORTED  a word of JSON schema, by its name; a build without JSON
+ * HEARTH_E_RANGE        bounds that exclude each other
+ * HEARTH_E_LIMIT        4096 rules, nesting 128, repetitions of 65536, depth 64 of a schema, size */
+HEARTH_API hearth_status hearth_grammar_open(const hearth_model *model,
+                                             const hearth_grammar_config *config,
+                                             hearth_grammar **grammar, hearth_error *err);
+/* No generation of it may be open. NULL is fine. */
+HEARTH_API void hearth_grammar_close(hearth_grammar *grammar);
+
+typedef enum hearth_grammar_verdict {
+    HEARTH_GRAMMAR_NO = 0,
+    HEARTH_GRAMMAR_BEGINS = 1, /* more has to follow */
+    HEARTH_GRAMMAR_WHOLE = 2
+} hearth_grammar_verdict;
+
+/* Is this a text of the grammar? Allocates and frees memory of fixed size. HEARTH_E_LIMIT: too many
+ * ways to read it. */
+HEARTH_API hearth_status hearth_grammar_match(const hearth_grammar *grammar, const char *text,
+                                              size_t len, hearth_grammar_verdict *verdict,
+                                              hearth_error *err);
+
 /* ---- generating text ----------------------------------------------------------------------- */
 
 typedef enum hearth_finish {
@@ -914,6 +963,10 @@ typedef struct hearth_generation_config {
     hearth_memory *memory;       /* the generation is a call of it from open to close; or NULL */
     const hearth_speculation_config *speculation; /* copied; NULL: none */
     int32_t n_logprobs;          /* likeliest tokens that pieces tell of, at most 64; 0: none, nor their own */
+    const hearth_grammar *grammar; /* borrowed; NULL: any text. Needs a sampler of its own: it is asked
+                                    * until the generation is closed. Each prompt begins a new text of
+                                    * the grammar. HEARTH_E_NUMERIC from next: no token can follow;
+                                    * HEARTH_E_LIMIT: too many ways to read the text */
 } hearth_generation_config;
 
 /* One running generation: borrow a session, feed a prompt, then take text piece by piece. */

@@ -129,6 +129,30 @@ uint64_t hc_run_planned_bytes(const struct hc_model *m, const struct hc_run *run
     return bytes;
 }
 
+static int generating_grammar(const struct hc_generating *g, const struct hc_model *m,
+                              hearth_grammar **grammar)
+{
+    hearth_error err = {0};
+    struct hc_text text;
+    const char *path = g->grammar ? g->grammar : g->json_schema;
+    if (!path)
+        return HC_OK;
+    if (g->grammar && g->json_schema)
+        return hc_fail(HC_USAGE, "--grammar and --json-schema", "both given; one of them is accepted");
+    int rc = hc_text_read(path, &text);
+    if (rc != HC_OK)
+        return rc;
+    const char *bytes = text.bytes ? text.bytes : "";
+    const hearth_grammar_config config = {.struct_size = sizeof config,
+                                          .gbnf = g->grammar ? bytes : NULL,
+                                          .gbnf_len = text.len,
+                                          .json_schema = g->grammar ? NULL : bytes,
+                                          .json_schema_len = text.len};
+    hearth_status status = hearth_grammar_open(m->model, &config, grammar, &err);
+    free(text.bytes);
+    return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_REFUSED, path, status, &err);
+}
+
 int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
                 const struct hc_model *m, bool match_prompt, struct hc_run *run)
 {
@@ -152,6 +176,8 @@ int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
         rc = generating_sampler(g, m, run);
     if (rc == HC_OK && g->draft)
         rc = generating_draft(common, g, m, run);
+    if (rc == HC_OK)
+        rc = generating_grammar(g, m, &run->grammar);
     if (rc != HC_OK)
         return rc;
     const hearth_speculation_config speculation = {.struct_size = sizeof speculation,
@@ -169,6 +195,7 @@ int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
                                        .poll_user = run,
                                        .match_prompt = match_prompt,
                                        .n_logprobs = g->logprobs,
+                                       .grammar = run->grammar,
                                        .speculation = speculates ? &speculation : NULL};
     hearth_status status = hearth_generation_open(run->session.session, &config, &run->gen, &err);
     return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_USAGE, "generate", status, &err);
@@ -177,6 +204,7 @@ int hc_run_open(const struct hc_common *common, const struct hc_generating *g,
 void hc_run_close(struct hc_run *run)
 {
     hearth_generation_close(run->gen);
+    hearth_grammar_close(run->grammar);
     hearth_sampler_close(run->sampler);
     hearth_session_close(run->draft);
     hc_session_close(&run->session);

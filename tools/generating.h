@@ -24,6 +24,7 @@ struct hc_generating {
     int32_t draft_max;
     bool lookup;
     int32_t logprobs;
+    const char *grammar, *json_schema;
     hearth_sampler_config more; /* the fields of the rarer samplers */
     struct hc_texts bias, dry_breakers;
 };
@@ -59,6 +60,10 @@ struct hc_generating {
      "end before this text; may be repeated"},                                                     \
     {"--ignore-eos", HC_FLAG, HC_GENERATING_ROW(type, member, ignore_eos), 0, 0, NULL,             \
      "end tokens do not end the text"},                                                            \
+    {"--grammar", HC_TEXT, HC_GENERATING_ROW(type, member, grammar), 0, 0, "FILE",                 \
+     "the text is one of this grammar (GBNF)"},                                                    \
+    {"--json-schema", HC_TEXT, HC_GENERATING_ROW(type, member, json_schema), 0, 0, "FILE",         \
+     "the text is JSON as this schema says"},                                                      \
     {"--ctk", HC_TEXT, HC_GENERATING_ROW(type, member, type_k), 0, 0, "TYPE",                      \
      "type of the key cache (f16)"},                                                               \
     {"--ctv", HC_TEXT, HC_GENERATING_ROW(type, member, type_v), 0, 0, "TYPE",                      \
@@ -144,6 +149,7 @@ struct hc_run {
     hearth_session *draft;
     hearth_session_info draft_info;
     hearth_sampler *sampler;
+    hearth_grammar *grammar; /* with --grammar or --json-schema */
     hearth_generation *gen;
     bool speculates;
     bool terminal;       /* progress goes there */

@@ -1,5 +1,6 @@
 /* Generating text: prompt in chunks, one token at a time after it. hr_generation.h tells how it works. */
 #include "runtime/hr_generation.h"
+#include "runtime/hr_grammar.h"
 #include "runtime/hr_spec.h"
 #include "base/hb_check.h"
 #include "base/os/hb_os.h"
@@ -64,6 +65,8 @@ hearth_status hearth_generation_open(hearth_session *session,
     status = hr_tail_stops(&g->tail, c.stop, c.n_stop, err);
     if (status == HEARTH_OK && c.speculation)
         status = hr_spec_open(&c, session, &call->arena, &g->spec, err);
+    if (status == HEARTH_OK && c.grammar)
+        status = hr_constrain(c.grammar, c.sampler, &call->arena, &g->constrained, err);
     if (status != HEARTH_OK)
         return hr_call_end(call, status, err);
     if (call == &own) { /* a call of no memory moves into what it made */
@@ -89,6 +92,7 @@ void hearth_generation_close(hearth_generation *g)
     hr_generation_settle(g);
     if (g->spec)
         hr_spec_close(g->spec);
+    hr_constrained_end(g->constrained);
     struct hr_call own = g->own; /* the generation lives in what is released */
     hr_call_end(g->call == &g->own ? &own : g->call, HEARTH_OK, NULL);
 }
@@ -117,6 +121,7 @@ hearth_status hr_generation_begin(hearth_generation *g, const int32_t *tokens, s
                        length - (int32_t)there, g->n_ctx);
     if (n + pending == 0)
         return HEARTH_OK;
+    HB_TRY(hr_constrained_start(g->constrained, err));
     if (g->config.sampler)
         for (size_t i = 0; i < n; i++)
             hearth_sampler_accept(g->config.sampler, tokens[i]);
@@ -148,7 +153,8 @@ hearth_status hr_generation_start(hearth_generation *g, const int32_t *tokens, s
 
 bool hr_generation_ready(const hearth_generation *g)
 {
-    bool enough = g->config.max_tokens > 0 && g->n_generated >= g->config.max_tokens;
+    bool enough = (g->config.max_tokens > 0 && g->n_generated >= g->config.max_tokens) ||
+                  hr_constrained_over(g->constrained);
     return g->finish || g->row_at < g->n_rows || (enough && !g->prompt);
 }
 
@@ -289,9 +295,11 @@ static hearth_status generation_choose(hearth_generation *g, const float *logits
     hearth_sampler *sampler = g->config.sampler;
     if (sampler) {
         if (guess)
-            HB_TRY(hr_sampler_verify(sampler, logits, guess, token, err));
+            HB_TRY(hr_constrained_why(g->constrained,
+                                      hr_sampler_verify(sampler, logits, guess, token, err), err));
         else
-            HB_TRY(hearth_sampler_sample(sampler, logits, token, err));
+            HB_TRY(hr_constrained_why(g->constrained,
+                                      hearth_sampler_sample(sampler, logits, token, err), err));
         hr_sampler_chosen(sampler, *token);
         return HEARTH_OK;
     }
@@ -348,6 +356,8 @@ hearth_status hearth_generation_next(hearth_generation *g, hearth_piece *out, he
         return hb_fail(err, HEARTH_E_STATE, "generation: it is over; give another prompt first");
     if (!g->finish && g->config.max_tokens > 0 && g->n_generated >= g->config.max_tokens)
         g->finish = HEARTH_FINISH_LENGTH;
+    if (!g->finish && !g->prompt && hr_constrained_over(g->constrained))
+        g->finish = HEARTH_FINISH_STOP;
     while (!hr_generation_ready(g))
         HB_TRY(generation_step(g, err));
     if (!g->finish)

@@ -74,6 +74,7 @@ struct hearth_generation {
     bool refused;            /* a step with guesses failed: the next has none */
     uint64_t passes;         /* steps that gave rows */
     struct hr_spec *spec;    /* NULL: no speculation */
+    struct hr_constrained *constrained; /* hr_grammar.h; NULL: no grammar */
     int32_t n_generated;     /* since the last prompt */
     hearth_finish finish;
     bool over;               /* the last piece was given */

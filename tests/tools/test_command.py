@@ -504,6 +504,46 @@ class Inspect(Base):
             self.assertIn(part, text)
 
 
+class Grammar(Base):
+    """Texts that have to follow a grammar, at a temperature where nothing else would hold them."""
+    SCHEMA = {"type": "object", "required": ["name", "age"], "properties": {
+        "name": {"type": "string", "maxLength": 10}, "age": {"type": "integer", "minimum": 0, "maximum": 99},
+        "kind": {"enum": ["cat", "dog"]}}}
+
+    def text_of(self, flag, text, *args, command="generate"):
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write(text)
+            f.flush()
+            return run(command, "-m", MODEL, "-p", "It was", flag, f.name, *args)
+
+    def test_texts_parse(self):
+        for seed in range(4):
+            for more in ((), ("--lookup",)):
+                r = self.text_of("--json-schema", json.dumps(self.SCHEMA), "--temp", 9, "-s", seed, "--top-k",
+                                 0, "--min-p", 0, "--top-p", 1, *more)
+                if b"reads no JSON" in r.stderr:
+                    self.skipTest("built without JSON")
+                value = json.loads(r.stdout)
+                self.assertIsInstance(value["name"], str)
+                self.assertIn(value["age"], range(100))
+                self.assertIn(value.get("kind", "cat"), ("cat", "dog"))
+
+    def test_the_text_ends_with_the_grammar(self):
+        r = self.text_of("--grammar", 'root ::= "yes" | "no"', "--json", "-s", 1)
+        out = json.loads(r.stdout)
+        self.assertIn(out["text"], ("yes", "no"))
+        self.assertEqual(out["finish_reason"], "stop")
+        r = self.text_of("--grammar", 'root ::= [a-z]{4}', "--template", "chatml", "-s", 1, command="chat")
+        self.assertRegex(r.stdout.decode(), r"\A[a-z]{4}\n\Z")
+
+    def test_refusals_name_the_file_and_the_rule(self):
+        r = self.text_of("--grammar", 'root ::= root "a"')
+        self.assertEqual(r.returncode, 3)
+        self.assertRegex(r.stderr.decode(), r"hearth: .*: grammar: rule root is left-recursive")
+        r = run("generate", "-m", MODEL, "-p", "x", "--grammar", "/nonexistent")
+        self.assertEqual(r.returncode, 3)
+
+
 class Chat(Base):
     ARGS = ("-m", MODEL, "--template", "chatml", "-s", 1)
 
