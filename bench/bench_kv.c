@@ -2,18 +2,34 @@
  *
  *     bench_kv MODEL [DEPTH [THREADS]]
  *
- * Prints two JSON lines. "paged": time of a token at DEPTH with the pages in ascending order, which is a
+ * Prints JSON lines. "paged": time of a token at DEPTH with the pages in ascending order, which is a
  * contiguous cache, over that with shuffled pages. "kv_cache": time of a token at 512 computed from the
  * beginning over that with the cache. Both sides run in turn, the least time of each counts, and the logits
- * must be the same bits. */
+ * must be the same bits. "seqs": tokens per second of 1 to 16 sequences at depth 128 that generate together,
+ * from the least time of a step, beside as many times those of one.
+ *
+ * With one thread (the default) times are of the processor, which others on the machine disturb less. */
+#define _POSIX_C_SOURCE 200809L
 #include "runtime/hr_session.h"
-#include "base/os/hb_os.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TOKENS_TIMED 8
 #define MOST_DEPTH   (1 << 20)
+#define SEQS_MOST    16
+#define SEQS_DEPTH   128
+#define SEQS_STEPS   60
+
+static clockid_t bench_clock = CLOCK_PROCESS_CPUTIME_ID;
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(bench_clock, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
 
 static void fail(const char *what, const hearth_error *err)
 {
@@ -71,9 +87,9 @@ static void side_time(struct side *s, int32_t n)
 {
     hearth_seq_trim(s->session, 0, s->depth, NULL);
     for (int32_t i = 0; i < n; i++) {
-        uint64_t start = hb_os_now_ns();
+        double start = now_ms();
         side_feed(s, s->depth + i, 1, 1);
-        double ms = (double)(hb_os_now_ns() - start) * 1e-6;
+        double ms = now_ms() - start;
         s->least_ms = ms < s->least_ms ? ms : s->least_ms;
     }
     memcpy(s->logits, hearth_session_logits(s->session, 0),
@@ -108,6 +124,53 @@ static void compare(const char *name, struct side *a, struct side *b, int32_t ro
     side_close(b);
 }
 
+/* Least time of a step of n sequences, each a token of its own further than the others'. */
+static double seqs_step_ms(hearth_session *s, int32_t n)
+{
+    hearth_item items[SEQS_MOST];
+    hearth_error err;
+    double least = 1e30;
+    for (int32_t i = 0; i < SEQS_STEPS; i++) {
+        for (int32_t q = 0; q < n; q++) {
+            hearth_seq_trim(s, q, SEQS_DEPTH, NULL);
+            items[q] = (hearth_item){bench_token(i * 31 + q, s->model->lm.n_vocab), q, 1};
+        }
+        double start = now_ms();
+        if (hearth_session_step(s, items, (size_t)n, &err) != HEARTH_OK)
+            fail("step", &err);
+        double ms = now_ms() - start;
+        least = ms < least ? ms : least;
+    }
+    return least;
+}
+
+static void seqs(const hearth_model *model, hearth_session_config config)
+{
+    hearth_session *s;
+    hearth_error err;
+    hearth_item items[SEQS_DEPTH];
+    double one = 0;
+    config.struct_size = sizeof config;
+    config.n_ctx = SEQS_DEPTH + 16;
+    config.n_seqs = SEQS_MOST;
+    if (hearth_session_open(model, &config, &s, &err) != HEARTH_OK)
+        fail("session", &err);
+    for (int32_t q = 0; q < SEQS_MOST; q++) {
+        for (int32_t i = 0; i < SEQS_DEPTH; i++)
+            items[i] = (hearth_item){bench_token(q * 1000 + i, model->lm.n_vocab), q, 0};
+        if (hearth_session_step(s, items, SEQS_DEPTH, &err) != HEARTH_OK)
+            fail("step", &err);
+    }
+    for (int32_t n = 1; n <= SEQS_MOST; n *= 2) {
+        double ms = seqs_step_ms(s, n), rate = n * 1000 / ms;
+        one = n == 1 ? rate : one;
+        printf("{\"test\":\"seqs\",\"n\":%d,\"depth\":%d,\"threads\":%d,\"step_ms\":%.4f,"
+               "\"tokens_per_s\":%.1f,\"of_linear\":%.3f}\n", n, SEQS_DEPTH, s->plan->n_workers, ms,
+               rate, rate / (n * one));
+    }
+    hearth_session_close(s);
+}
+
 int main(int argc, char **argv)
 {
     hearth_error err;
@@ -120,6 +183,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_kv MODEL [DEPTH [THREADS]]\n");
         return 2;
     }
+    if (pc.n_threads != 1)
+        bench_clock = CLOCK_MONOTONIC;
     if (hearth_file_open(argv[1], NULL, &file, &err) != HEARTH_OK)
         fail(argv[1], &err);
     const hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
@@ -127,6 +192,7 @@ int main(int argc, char **argv)
         hearth_pool_open(&pc, &config.pool, &err) != HEARTH_OK)
         fail(argv[1], &err);
 
+    seqs(model, config);
     struct side ascending = side_open(model, config, depth), shuffled = side_open(model, config, depth);
     shuffle_pages(&shuffled.session->kv);
     side_feed(&ascending, 0, depth, 0);
