@@ -12,12 +12,13 @@
 #define KV_WIDEN   0
 #include "kernels/kv_scores_vec_tmpl.c"
 
-#define KV_NAME              f32
-#define KV_V(page, p, ld, j) hk_v_load((const float *)(page) + (p) * (ld) + (j))
+#define KV_NAME         f32
+#define KV_V(page, p, ld, j, c) \
+    hk_v_load((const float *)(page) + (p) * (ld) + (j) + (c) * HK_VL)
 #define KV_V_N(page, p, ld, j, n) \
     hk_v_load_n((const float *)(page) + (p) * (ld) + (j), n)
-#define KV_ROW_BYTES(d)      ((d) * sizeof(float))
-#define KV_WIDEN             0
+#define KV_ROW_BYTES(d) ((d) * sizeof(float))
+#define KV_WIDEN        0
 #include "kernels/kv_values_vec_tmpl.c"
 
 #define KV_NAME        f32
@@ -32,12 +33,13 @@
 #define KV_WIDEN   1
 #include "kernels/kv_scores_vec_tmpl.c"
 
-#define KV_NAME              f16
-#define KV_V(page, p, ld, j) hk_v_load_f16((const uint16_t *)(page) + (p) * (ld) + (j))
+#define KV_NAME         f16
+#define KV_V(page, p, ld, j, c) \
+    hk_v_load_f16((const uint16_t *)(page) + (p) * (ld) + (j) + (c) * HK_VL)
 #define KV_V_N(page, p, ld, j, n) \
     kv_load_f16_n((const uint16_t *)(page) + (p) * (ld) + (j), n)
-#define KV_ROW_BYTES(d)      ((d) * sizeof(uint16_t))
-#define KV_WIDEN             1
+#define KV_ROW_BYTES(d) ((d) * sizeof(uint16_t))
+#define KV_WIDEN        1
 #include "kernels/kv_values_vec_tmpl.c"
 
 #define KV_NAME        f16
@@ -52,12 +54,13 @@
 #define KV_WIDEN   1
 #include "kernels/kv_scores_vec_tmpl.c"
 
-#define KV_NAME              bf16
-#define KV_V(page, p, ld, j) hk_v_load_bf16((const uint16_t *)(page) + (p) * (ld) + (j))
+#define KV_NAME         bf16
+#define KV_V(page, p, ld, j, c) \
+    hk_v_load_bf16((const uint16_t *)(page) + (p) * (ld) + (j) + (c) * HK_VL)
 #define KV_V_N(page, p, ld, j, n) \
     kv_load_bf16_n((const uint16_t *)(page) + (p) * (ld) + (j), n)
-#define KV_ROW_BYTES(d)      ((d) * sizeof(uint16_t))
-#define KV_WIDEN             1
+#define KV_ROW_BYTES(d) ((d) * sizeof(uint16_t))
+#define KV_WIDEN        1
 #include "kernels/kv_values_vec_tmpl.c"
 
 #define KV_NAME        bf16
@@ -79,6 +82,13 @@ HB_INLINE hk_vf kv_to_float(kv_vi v)
 HB_INLINE kv_vi kv_dot(kv_vi acc, kv_codes k, int32_t dword)
 {
     return _mm512_dpbusd_epi32(acc, k, _mm512_set1_epi32(dword));
+}
+
+/* What the offset of the codes adds: -offset times the sum of both int16. */
+HB_INLINE kv_vi kv_start(int32_t sums, int minus_offset)
+{
+    return _mm512_dpwssd_epi32(_mm512_setzero_si512(), _mm512_set1_epi16((short)minus_offset),
+                               _mm512_set1_epi32(sums));
 }
 
 HB_INLINE kv_codes kv_codes_q4_0(const uint8_t *p, size_t half)
@@ -121,15 +131,15 @@ HB_INLINE hk_vf kv_half_bytes(const uint8_t *p, int shift)
 #define KV_HALVES             1
 #define KV_CODES(p, half)     _mm512_loadu_si512(p)
 #define KV_DOT(acc, k, dword) kv_dot(acc, k, dword)
-#define KV_START(sum)         _mm512_set1_epi32(-128 * (sum))
+#define KV_START(sums)        kv_start(sums, -128)
 #define KV_LARGEST            127
 #define KV_PACK_K             hk_kv_pack_k_q8_0
 #define KV_PACK_V             hk_kv_pack_v_q8_0
 #include "kernels/kv_block_vec_tmpl.c"
 
 #define KV_NAME                   q8_0
-#define KV_V(page, p, ld, j)      kv_v_q8_0(page, p, ld, j)
-#define KV_V_N(page, p, ld, j, n) kv_v_q8_0(page, p, ld, j)
+#define KV_V(page, p, ld, j, c)   kv_v_q8_0(page, p, ld, j, c)
+#define KV_V_N(page, p, ld, j, n) kv_v_q8_0(page, p, ld, j, 0)
 #define KV_ROW_BYTES(d)           kv_row_bytes(HK_KV_Q8_0, d)
 #define KV_WIDEN                  1
 #include "kernels/kv_values_vec_tmpl.c"
@@ -139,15 +149,15 @@ HB_INLINE hk_vf kv_half_bytes(const uint8_t *p, int shift)
 #define KV_HALVES             2
 #define KV_CODES(p, half)     kv_codes_q4_0(p, half)
 #define KV_DOT(acc, k, dword) kv_dot(acc, k, dword)
-#define KV_START(sum)         _mm512_set1_epi32(-8 * (sum))
+#define KV_START(sums)        kv_start(sums, -8)
 #define KV_LARGEST            7
 #define KV_PACK_K             hk_kv_pack_k_q4_0
 #define KV_PACK_V             hk_kv_pack_v_q4_0
 #include "kernels/kv_block_vec_tmpl.c"
 
 #define KV_NAME                   q4_0
-#define KV_V(page, p, ld, j)      kv_v_q4_0(page, p, ld, j)
-#define KV_V_N(page, p, ld, j, n) kv_v_q4_0(page, p, ld, j)
+#define KV_V(page, p, ld, j, c)   kv_v_q4_0(page, p, ld, j, c)
+#define KV_V_N(page, p, ld, j, n) kv_v_q4_0(page, p, ld, j, 0)
 #define KV_ROW_BYTES(d)           kv_row_bytes(HK_KV_Q4_0, d)
 #define KV_WIDEN                  1
 #include "kernels/kv_values_vec_tmpl.c"

@@ -5,17 +5,70 @@
  *   KV_HALVES              codes per byte: 1 or 2
  *   KV_CODES(p, half)      a vector of K codes, 4 per position, ready for KV_DOT
  *   KV_DOT(acc, k, dword)  acc + dot products of 4 codes and the 4 bytes of a query
- *   KV_START(sum)          what a block's dot product starts from; sum: that of the query's block
+ *   KV_START(sums)         what a block's dot product starts from; sums: two int16 of the query's block
  *   KV_LARGEST             the largest code
  *   KV_PACK_K, KV_PACK_V   codes of a block to its place (hk_kv_block.h)
  *
- * Integers are exact in any order. Rows x pages are kept in registers over a block of 32. */
+ * Integers are exact in any order. With many wide registers a block of a page stays in them while the
+ * rows pass, four at a time; with few, rows x pages are kept in registers over a block of 32. */
 #define KV_CAT_(a, b, c) a##b##c
 #define KV_CAT(a, b, c)  KV_CAT_(a, b, c)
 #define KV_FN(name)      KV_CAT(kv_, KV_NAME, name)
 #define KV_OF(name)      KV_CAT(name, KV_NAME, )
 #define KV_BODY(prefix)  HK_BODY_OF(KV_CAT(prefix, KV_NAME, ))
 #define KV_GROUPS        (8 / KV_HALVES) /* vectors of a block that are 4 x HK_VL bytes */
+
+#if KV_I_PRELOAD
+/* s[r][..] of one page and block: codes and scales stay in registers while all rows pass. */
+HB_INLINE void KV_FN(_scores_rows)(float *restrict s, const uint8_t *restrict q, size_t q_stride,
+                                   const size_t rows, const kv_codes *k, hk_vf scale, size_t e,
+                                   size_t b, const bool first)
+{
+    kv_vi acc[4];
+    HB_UNROLL for (size_t r = 0; r < rows; r++) acc[r] =
+        KV_START(kv_query_sums(q + r * q_stride, e, b));
+    HB_UNROLL for (size_t g = 0; g < 8; g++) HB_UNROLL for (size_t r = 0; r < rows; r++)
+    {
+        int32_t dword;
+        memcpy(&dword, q + b * HK_KV_BLOCK + g * 4 + r * q_stride, sizeof dword);
+        acc[r] = KV_DOT(acc[r], k[g], dword);
+    }
+    HB_UNROLL for (size_t r = 0; r < rows; r++)
+    {
+        float *to = s + r * HK_KV_STRETCH;
+        hk_vf a = hk_v_mul(scale, hk_v_set(kv_query_scale(q + r * q_stride, e, b)));
+        hk_vf before = first ? hk_v_set(0.0f) : hk_v_load(to);
+        hk_v_store(to, hk_v_fma(kv_to_float(acc[r]), a, before));
+    }
+}
+
+HB_INLINE void KV_FN(_scores_rest)(float *restrict s, const uint8_t *restrict q, size_t q_stride,
+                                   size_t n_q, const kv_codes *k, hk_vf scale, size_t e, size_t b,
+                                   const bool first)
+{
+    for (; n_q >= 4; n_q -= 4, s += 4 * HK_KV_STRETCH, q += 4 * q_stride)
+        KV_FN(_scores_rows)(s, q, q_stride, 4, k, scale, e, b, first);
+    for (; n_q > 0; n_q--, s += HK_KV_STRETCH, q += q_stride)
+        KV_FN(_scores_rows)(s, q, q_stride, 1, k, scale, e, b, first);
+}
+
+static void KV_FN(_scores_page)(float *restrict s, const uint8_t *restrict q, size_t q_stride,
+                                size_t n_q, const uint8_t *page, size_t blocks)
+{
+    size_t scales = KV_OF(hk_kv_scales_)(blocks), e = blocks * HK_KV_BLOCK;
+    for (size_t b = 0; b < blocks; b++) {
+        kv_codes k[8];
+        HB_UNROLL for (size_t g = 0; g < 8; g++) k[g] =
+            KV_CODES(page + (b * KV_GROUPS + g % KV_GROUPS) * 64, g / KV_GROUPS);
+        hk_vf scale = hk_v_load_bf16(
+            (const uint16_t *)(const void *)(page + scales + b * HK_KV_PAGE * 2));
+        if (b == 0)
+            KV_FN(_scores_rest)(s, q, q_stride, n_q, k, scale, e, b, true);
+        else
+            KV_FN(_scores_rest)(s, q, q_stride, n_q, k, scale, e, b, false);
+    }
+}
+#endif
 
 /* s[r][to[i] ..] = q[r] . K of page i. */
 HB_INLINE void KV_FN(_scores_block)(float *restrict s, const uint8_t *restrict q, size_t q_stride,
@@ -31,7 +84,7 @@ HB_INLINE void KV_FN(_scores_block)(float *restrict s, const uint8_t *restrict q
         kv_ask(k, n_pages, at, at + KV_GROUPS * 64);
         HB_UNROLL for (size_t r = 0; r < rows; r++)
         {
-            kv_vi start = KV_START(kv_query_sum(q + r * q_stride, e, b));
+            kv_vi start = KV_START(kv_query_sums(q + r * q_stride, e, b));
             HB_UNROLL for (size_t v = 0; v < n_pages * HK_VN; v++) acc[r][v] = start;
         }
         for (size_t g = 0; g < KV_GROUPS; g++, at += 64) {
@@ -76,6 +129,13 @@ void KV_BODY(hk_attn_scores_)(float *restrict s, const void *restrict q, size_t 
     for (size_t p = 0, n; p < present; p += n) {
         n = present - p >= most ? most : present - p >= 2 && most >= 2 ? 2 : 1;
         kv_keys_from(&k, &all, p, n);
+#if KV_I_PRELOAD
+        if (n_q > KV_FEW) {
+            for (size_t i = 0; i < n; i++)
+                KV_FN(_scores_page)(s + k.to[i], q, q_stride, n_q, k.page[i], blocks);
+            continue;
+        }
+#endif
         for (size_t i = 0, rows; i < n_q; i += rows) {
             float *si = s + i * HK_KV_STRETCH;
             const uint8_t *qi = (const uint8_t *)q + i * q_stride;

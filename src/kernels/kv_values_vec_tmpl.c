@@ -1,10 +1,11 @@
 /* Weighted sums of values over vectors; included by a level's file once per storage type with
  *   KV_NAME                    the row of kvtypes.def
- *   KV_V(page, p, ld, j)       HK_VL columns from j on of position p of a page, to floats
- *   KV_V_N(page, p, ld, j, n)  the first n; other lanes do not matter
+ *   KV_V(page, p, ld, j, c)    vector c of the columns from j on of position p of a page, to floats
+ *   KV_V_N(page, p, ld, j, n)  the first n of vector 0; other lanes do not matter
  *   KV_ROW_BYTES(d)            of a position, with its share of the scales
  *   KV_WIDEN                   1 if elements must be converted
- * ld: columns of a page (elements of a row).
+ * ld: columns of a page (elements of a row). j is a multiple of the columns of a call, so that these
+ * share a block of 32 or are whole blocks.
  *
  * Rows x a stretch of columns are kept in registers over the positions. Positions are counted from the
  * first of the pages `v` that a call is given: all four with many rows, so that a block of o stays in
@@ -34,7 +35,7 @@ HB_INLINE void KV_FN(_values_block)(float *restrict o, size_t d_v, const float *
             if (next)
                 kv_ask_row(next, p % HK_KV_PAGE, v->row_bytes);
             HB_UNROLL for (size_t c = 0; c < columns; c++) vp[c] =
-                KV_V(page, p % HK_KV_PAGE, ld, j + c * HK_VL);
+                KV_V(page, p % HK_KV_PAGE, ld, j, c);
             HB_UNROLL for (size_t r = 0; r < rows; r++)
             {
                 hk_vf wp = hk_v_set(w[r * HK_KV_STRETCH + p]);
@@ -151,7 +152,7 @@ static void KV_FN(_values_widened)(float *restrict o, const float *restrict w, s
             float *to = part + p * KV_VALUE_PART;
             size_t i = 0;
             for (; i + HK_VL <= v.n; i += HK_VL)
-                hk_v_store(to + i, KV_V(page, p % HK_KV_PAGE, d_v, j + i));
+                hk_v_store(to + i, KV_V(page, p % HK_KV_PAGE, d_v, j + i, 0));
             if (i < v.n)
                 hk_v_store_n(to + i, KV_V_N(page, p % HK_KV_PAGE, d_v, j + i, v.n - i), v.n - i);
         }

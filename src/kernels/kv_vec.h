@@ -21,16 +21,18 @@
 #define KV_MAX_ROWS    12
 #define KV_MANY_PAGES  2
 #define KV_SCORE_CASES KV_CASES_12(1) KV_CASES_12(2) KV_CASES_3(4)
-#define KV_I_MAX_ROWS  12
-#define KV_I_CASES     KV_CASES_12(1) KV_CASES_12(2) KV_CASES_6(4)
+#define KV_I_PRELOAD   1
+#define KV_I_MAX_ROWS  6
+#define KV_I_CASES     KV_CASES_6(1) KV_CASES_6(2) KV_CASES_6(4)
 #define KV_VALUE_ROWS  6
 #define KV_VALUE_FEW   6
 #define KV_VALUE_CASES                                                                             \
-    KV_CASE(1, 8) KV_CASE(2, 8) KV_CASE(3, 8) KV_CASE(4, 4) KV_CASE(5, 4) KV_CASE(6, 4)
+    KV_CASE(1, 8) KV_CASE(2, 8) KV_CASE(3, 4) KV_CASE(4, 4) KV_CASE(5, 4) KV_CASE(6, 4)
 #elif HK_VL == 4 /* 32 registers of 4 lanes */
 #define KV_MAX_ROWS    6
 #define KV_MANY_PAGES  1
 #define KV_SCORE_CASES KV_CASES_6(1) KV_CASES_3(2) KV_CASE(1, 4)
+#define KV_I_PRELOAD   0
 #define KV_I_MAX_ROWS  6
 #define KV_I_CASES     KV_SCORE_CASES
 #define KV_VALUE_ROWS  6
@@ -40,7 +42,8 @@
 #else /* 16 registers of 8 lanes */
 #define KV_MAX_ROWS    6
 #define KV_MANY_PAGES  1
-#define KV_SCORE_CASES KV_CASES_6(1) KV_CASES_3(2) KV_CASE(1, 4)
+#define KV_SCORE_CASES KV_CASES_6(1) KV_CASE(1, 2) KV_CASE(2, 2) KV_CASE(1, 4)
+#define KV_I_PRELOAD   0
 #define KV_I_MAX_ROWS  4
 #define KV_I_CASES     KV_CASES_3(1) KV_CASE(4, 1) KV_CASE(1, 2) KV_CASE(2, 2) KV_CASE(1, 4)
 #define KV_VALUE_ROWS  6
@@ -54,14 +57,12 @@ HB_INLINE size_t kv_pages_for(size_t n_q)
 {
     if (HK_VL == 16)
         return n_q <= 3 ? 4 : 2;
-    return n_q == 1 ? 4 : n_q <= 3 ? 2 : 1;
+    return n_q == 1 ? 4 : n_q == 2 ? 2 : 1;
 }
 
 HB_INLINE size_t kv_i_pages_for(size_t n_q)
 {
-    if (HK_VL == 16)
-        return n_q <= 6 ? 4 : 2;
-    return n_q == 1 ? 4 : n_q <= (HK_VL == 4 ? 3 : 2) ? 2 : 1;
+    return HK_VL == 16 || n_q == 1 ? 4 : n_q <= (HK_VL == 4 ? 3 : 2) ? 2 : 1;
 }
 
 #define HK_BODY_OF(name) HK_BODY_HERE(name)
@@ -132,12 +133,12 @@ HB_INLINE float kv_query_scale(const uint8_t *row, size_t e, size_t b)
     return a;
 }
 
-/* Sum of the codes of block b. */
-HB_INLINE int32_t kv_query_sum(const uint8_t *row, size_t e, size_t b)
+/* The two int16 sums of block b, as they lie. */
+HB_INLINE int32_t kv_query_sums(const uint8_t *row, size_t e, size_t b)
 {
-    int16_t halves[2];
-    memcpy(halves, row + hk_act_sum_off(e, HK_STRETCH_B32) + b * sizeof halves, sizeof halves);
-    return halves[0] + halves[1];
+    int32_t pair;
+    memcpy(&pair, row + hk_act_sum_off(e, HK_STRETCH_B32) + b * sizeof pair, sizeof pair);
+    return pair;
 }
 
 /* Rows of the next block when n are left: equal blocks rather than a full one and a crumb. */
