@@ -514,7 +514,8 @@ typedef struct hearth_session_config {
     int32_t n_kv_tokens;  /* positions the KV cache holds over all sequences; 0: n_ctx * n_seqs */
     int32_t n_logits;     /* most logit rows a step may ask for; 0: n_seqs */
     const char *kv_type_k; /* "f16" (default), "f32", "bf16", or blocks of 32 with a scale: "q8_0",
-                            * "q4_0" (8.5 and 4.5 bits per value) */
+                            * "q4_0" (8.5 and 4.5 bits per value). Of keys, "q4_0+h" and the
+                            * like: rotated (Hadamard), which 4 bits keep better */
     const char *kv_type_v;
     hearth_pool *pool;    /* NULL: the caller's thread */
     const char *level;    /* highest kernel level to use, such as "avx2"; NULL: the best */

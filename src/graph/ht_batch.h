@@ -19,6 +19,7 @@ struct ht_kv_layer_view {
 struct ht_kv_view {
     const struct ht_kv_layer_view *layers;
     uint8_t type_k, type_v; /* enum hk_kvtype */
+    bool rotate_k;          /* keys are kept rotated (hk_kv_rotation) */
 };
 
 /* Consecutive items of one sequence. A sequence with a window sees its first `sink` positions and,

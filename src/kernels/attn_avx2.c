@@ -5,6 +5,7 @@
 #include "kernels/kv_vec.h"
 
 #include "kernels/attn_vec_tmpl.c"
+#include "kernels/hadamard_vec_tmpl.c"
 
 #define KV_NAME    f32
 #define KV_ELEM    float

@@ -205,6 +205,7 @@ HB_INLINE struct hk_tile_layout hk_tile_layout(const struct hk_qtype_info *info,
 #define HK_KV_STRETCH 64
 #define HK_KV_SPAN    512
 #define HK_KV_CHAINS  16
+#define HK_HADAMARD_MAX 256
 
 enum hk_kvtype {
 #define HK_KVTYPE(id, name) HK_KV_##id,
@@ -230,6 +231,15 @@ HB_INLINE size_t hk_kv_page_bytes(enum hk_kvtype type, size_t d)
 {
     const struct hk_qtype_info *info = &hk_qtype_info[hk_kv_qtype[type]];
     return HK_KV_PAGE * (hk_kv_elements(type, d) / info->block_elements * info->block_bytes);
+}
+
+/* The largest block that keys of d elements can be rotated in. Rotated keys spread an element that stands
+ * out over its block, where 4 bits keep it better; queries are rotated too, and divided by the block,
+ * which is exact, so that scores are those of the plain keys but for rounding. */
+HB_INLINE size_t hk_kv_rotation(size_t d)
+{
+    size_t block = d & (~d + 1);
+    return block < HK_HADAMARD_MAX ? block : HK_HADAMARD_MAX;
 }
 
 /* Bytes of a query row for keys of this type. */
@@ -311,6 +321,9 @@ typedef void hk_range_fn(float *restrict range, const float *restrict x, size_t 
 /* y = round to even(x / scale) + zero, clamped to 0..255; NaN gives 0. 0 <= zero <= 255 is an integer. */
 typedef void hk_quantize_u8_fn(uint8_t *restrict y, const float *restrict x, float scale, float zero,
                                size_t n);
+/* Each block of x (a power of two from 1 to HK_HADAMARD_MAX; n is a multiple) times a Hadamard matrix,
+ * not normalised: log2(block) times y[i] = x[2i] + x[2i + 1], y[i + block/2] = x[2i] - x[2i + 1]. */
+typedef void hk_hadamard_fn(float *restrict x, size_t n, size_t block);
 typedef void hk_narrow_fn(uint16_t *restrict y, const float *restrict x, size_t n);
 typedef uint32_t hk_max_abs_fn(const float *x, size_t n);
 

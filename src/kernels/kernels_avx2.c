@@ -59,6 +59,7 @@ const struct hk_table hk_table_avx2 = {
     .rope_half_f32 = hk_rope_half_f32__avx2,
     .attn_softmax = hk_attn_softmax__avx2,
     .attn_merge = hk_attn_merge__avx2,
+    .hadamard_f32 = hk_hadamard_f32__avx2,
     .f32_to_f16 = hk_f32_to_f16__avx2,
     .f32_to_bf16 = hk_f32_to_bf16__avx2,
     .max_abs_bits = hk_max_abs_bits__avx2,

@@ -54,6 +54,7 @@ const struct hk_table hk_table_avx512 = {
     .rope_half_f32 = hk_rope_half_f32__avx512,
     .attn_softmax = hk_attn_softmax__avx512,
     .attn_merge = hk_attn_merge__avx512,
+    .hadamard_f32 = hk_hadamard_f32__avx512,
     .f32_to_f16 = hk_f32_to_f16__avx512,
     .f32_to_bf16 = hk_f32_to_bf16__avx512,
     .max_abs_bits = hk_max_abs_bits__avx512,

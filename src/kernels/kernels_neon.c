@@ -56,6 +56,7 @@ const struct hk_table hk_table_neon = {
     .rope_half_f32 = hk_rope_half_f32__neon,
     .attn_softmax = hk_attn_softmax__neon,
     .attn_merge = hk_attn_merge__neon,
+    .hadamard_f32 = hk_hadamard_f32__neon,
     .f32_to_f16 = hk_f32_to_f16__neon,
     .f32_to_bf16 = hk_f32_to_bf16__neon,
     .max_abs_bits = hk_max_abs_bits__neon,

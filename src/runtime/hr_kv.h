@@ -83,6 +83,7 @@ struct hr_kv {
 
 struct hr_kv_config {
     enum hk_kvtype type_k, type_v;
+    bool rotate_k;
     int32_t n_ctx, n_seqs, n_tokens;
     uint64_t max_bytes; /* of the pages; 0: what n_tokens takes */
     int32_t sink, window;

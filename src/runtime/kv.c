@@ -92,6 +92,7 @@ hearth_status hr_kv_init(struct hr_kv *kv, const struct ht_lm *lm,
                          .window = c->window, .policy = c->policy};
     kv->view.type_k = (uint8_t)c->type_k;
     kv->view.type_v = (uint8_t)c->type_v;
+    kv->view.rotate_k = c->rotate_k;
     kv->prefix.on = !c->no_prefix;
     HB_TRY(HB_ARENA_NEW(arena, struct ht_kv_layer_view, (size_t)lm->n_layers, &kv->layers, err));
     kv->view.layers = kv->layers;

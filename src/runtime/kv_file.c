@@ -36,6 +36,16 @@ static const char *const file_type_name[HK_KVTYPE_COUNT] = {
 #undef HK_KVTYPE
 };
 
+/* The name of a cache's type, as --ctk has it, filled up with zeros. */
+static void file_name_type(char name[FILE_TYPE_BYTES], uint8_t type, bool rotated)
+{
+    size_t n = strlen(file_type_name[type]);
+    memset(name, 0, FILE_TYPE_BYTES);
+    memcpy(name, file_type_name[type], n);
+    if (rotated)
+        memcpy(name + n, "+h", 2);
+}
+
 static size_t file_header_bytes(const struct hr_kv *kv)
 {
     return hb_round_up(FILE_FIXED_BYTES + (size_t)kv->n_layers * FILE_LAYER_BYTES, 64);
@@ -72,8 +82,8 @@ static void file_put_header(const struct hr_kv *kv, const struct hr_kv_origin *o
     file_put(out + 32, o->fingerprint, 8);
     for (size_t i = 0; i < HB_COUNT(words); i++)
         file_put(out + 40 + 4 * i, words[i], 4);
-    memcpy(out + 64, file_type_name[kv->view.type_k], strlen(file_type_name[kv->view.type_k]));
-    memcpy(out + 72, file_type_name[kv->view.type_v], strlen(file_type_name[kv->view.type_v]));
+    file_name_type((char *)out + 64, kv->view.type_k, kv->view.rotate_k);
+    file_name_type((char *)out + 72, kv->view.type_v, false);
     for (int32_t i = 0; i < kv->n_layers; i++) {
         uint8_t *at = out + FILE_FIXED_BYTES + (size_t)i * FILE_LAYER_BYTES;
         file_put(at, (uint32_t)kv->shape[i].n_kv_heads, 4);
@@ -168,10 +178,10 @@ static hearth_status file_read_header(const uint8_t *data, size_t size, struct f
 }
 
 static hearth_status file_same_type(const char *what, const uint8_t *name, uint8_t type,
-                                    hearth_error *err)
+                                    bool rotated, hearth_error *err)
 {
     char want[FILE_TYPE_BYTES + 1] = {0}, found[FILE_TYPE_BYTES + 1] = {0};
-    memcpy(want, file_type_name[type], strlen(file_type_name[type]));
+    file_name_type(want, type, rotated);
     memcpy(found, name, FILE_TYPE_BYTES);
     if (memcmp(want, name, FILE_TYPE_BYTES) == 0)
         return HEARTH_OK;
@@ -187,8 +197,8 @@ static hearth_status file_same_model(const struct hr_kv *kv, const struct hr_kv_
         return hb_fail(err, HEARTH_E_MISMATCH,
                        "saved sequence: from the model %016llx; this one is %016llx",
                        (unsigned long long)h->fingerprint, (unsigned long long)o->fingerprint);
-    HB_TRY(file_same_type("K", h->type_k, kv->view.type_k, err));
-    HB_TRY(file_same_type("V", h->type_v, kv->view.type_v, err));
+    HB_TRY(file_same_type("K", h->type_k, kv->view.type_k, kv->view.rotate_k, err));
+    HB_TRY(file_same_type("V", h->type_v, kv->view.type_v, false, err));
     if (h->page_positions != HK_KV_PAGE)
         return hb_fail(err, HEARTH_E_MISMATCH, "saved sequence: pages of %u positions; %d are known",
                        h->page_positions, HK_KV_PAGE);

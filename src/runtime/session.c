@@ -18,15 +18,21 @@
 
 /* ---- configuration ---- */
 
+/* A name, for keys (`rotate` is not NULL) perhaps with "+h". */
 static hearth_status session_kvtype(const char *what, const char *name, enum hk_kvtype *out,
-                                    hearth_error *err)
+                                    bool *rotate, hearth_error *err)
 {
+    size_t n = name ? strlen(name) : 0;
     if (!name) {
         *out = HK_KV_F16;
         return HEARTH_OK;
     }
+    if (rotate && n > 2 && strcmp(name + n - 2, "+h") == 0) {
+        *rotate = true;
+        n -= 2;
+    }
 #define HK_KVTYPE(id, text)                                                                        \
-    if (strcmp(name, #text) == 0) {                                                                \
+    if (n == sizeof #text - 1 && memcmp(name, #text, n) == 0) {                                    \
         *out = HK_KV_##id;                                                                         \
         return HEARTH_OK;                                                                          \
     }
@@ -37,7 +43,8 @@ static hearth_status session_kvtype(const char *what, const char *name, enum hk_
 #include "kernels/kvtypes.def"
         ;
 #undef HK_KVTYPE
-    return hb_fail(err, HEARTH_E_UNSUPPORTED, "%s: cache type %s; known:%s", what, name, known);
+    return hb_fail(err, HEARTH_E_UNSUPPORTED, "%s: cache type %s; known:%s%s", what, name, known,
+                   rotate ? ", rotated with +h behind" : "");
 }
 
 static hearth_status session_positive(const char *what, int32_t *value, int32_t fallback,
@@ -156,14 +163,15 @@ static hearth_status session_build(const hearth_model *model, const hearth_sessi
 {
     hearth_session *s;
     enum hk_kvtype type_k, type_v;
+    bool rotate_k = false;
     const struct ht_lm *lm = &model->lm;
     HB_TRY(hb_arena_take(arena, sizeof *s, 64, (void **)&s, err));
     s->model = model;
     s->config = *config;
     s->pool = (struct ht_pool *)config->pool;
     HB_TRY(session_kernels(s, err));
-    HB_TRY(session_kvtype("K", config->kv_type_k, &type_k, err));
-    HB_TRY(session_kvtype("V", config->kv_type_v, &type_v, err));
+    HB_TRY(session_kvtype("K", config->kv_type_k, &type_k, &rotate_k, err));
+    HB_TRY(session_kvtype("V", config->kv_type_v, &type_v, NULL, err));
     const int64_t sym[HT_MAX_SYMBOLS] = {[HT_LM_SYM_TOKENS] = config->n_batch,
                                          [HT_LM_SYM_ROWS] = config->n_logits,
                                          [HT_LM_SYM_CONTEXT] = config->n_ctx};
@@ -174,6 +182,7 @@ static hearth_status session_build(const hearth_model *model, const hearth_sessi
     s->plan->observe_user = config->observe_user;
     HB_TRY(hr_kv_init(&s->kv, lm,
                       &(struct hr_kv_config){.type_k = type_k, .type_v = type_v,
+                                             .rotate_k = rotate_k,
                                              .n_ctx = config->n_ctx, .n_seqs = config->n_seqs,
                                              .n_tokens = config->n_kv_tokens,
                                              .max_bytes = config->kv_max_bytes,

@@ -140,6 +140,7 @@ void ck_report(struct ck *c, const char *shape, double ns[CK_TIMES], double byte
     X(hk_varint_decode_fn)                                                                         \
     X(hk_max_abs_fn)                                                                               \
     X(hk_attn_softmax_fn)                                                                          \
+    X(hk_hadamard_fn)                                                                              \
     X(hk_attn_merge_fn)                                                                            \
     X(hk_attn_scores_fn)                                                                           \
     X(hk_attn_values_fn)                                                                           \

@@ -318,6 +318,33 @@ static void bench_attn_merge(struct ck *c)
 
 const struct ck_type ck_hk_attn_merge_fn = {check_attn_merge, bench_attn_merge};
 
+/* ---- rotation ---- */
+
+static void check_hadamard(struct ck *c)
+{
+    for (size_t block = 1; block <= HK_HADAMARD_MAX; block *= 2)
+        for (int k = 0; k < 3 * CK_DATA_COUNT; k++) {
+            enum ck_data data = (enum ck_data)(k % CK_DATA_COUNT);
+            size_t n = block * ck_below(c, 4);
+            c->place = k & 1;
+            ck_case(c, "%zu elements in blocks of %zu, %s data", n, block, ck_data_name(data));
+            float *a = ck_floats(c, n, data), *b = ck_copy(c, a, n * 4, 4);
+            AS(hk_hadamard_fn, c->ref)(a, n, block);
+            AS(hk_hadamard_fn, c->fn)(b, n, block);
+            ck_same_floats(c, "x", a, b, n, NULL);
+            ck_guards(c);
+        }
+    c->place = 0;
+}
+
+static void bench_hadamard(struct ck *c)
+{
+    float *x = ck_floats(c, 128, CK_ZEROS);
+    CK_BENCH(c, "128", 128 * 8.0, 128 * 7.0, AS(hk_hadamard_fn, c->fn)(x, 128, 128));
+}
+
+const struct ck_type ck_hk_hadamard_fn = {check_hadamard, bench_hadamard};
+
 /* ---- putting positions into a page (K or V: the case does not care) ---- */
 
 static void case_put(struct ck *c, size_t d, enum ck_data data)

@@ -22,7 +22,7 @@ struct setting {
     int32_t threads, chunk, company;
     const char *level;
     uint32_t file_flags;
-    const char *kv_type; /* of keys and values; NULL: f16 */
+    const char *kv_type, *k_type; /* of values and keys; NULL: f16 */
     bool prefix; /* somebody else has computed the beginning, in other chunks */
 };
 
@@ -50,7 +50,7 @@ static uint64_t run(const char *path, const struct setting *t)
     hearth_pool_config pc = {.struct_size = sizeof pc, .n_threads = t->threads};
     hearth_session_config sc = {.struct_size = sizeof sc, .n_ctx = 128, .n_seqs = 9,
                                 .n_batch = 256, .level = t->level,
-                                .kv_type_k = t->kv_type, .kv_type_v = t->kv_type};
+                                .kv_type_k = t->k_type, .kv_type_v = t->kv_type};
     hearth_file *file;
     hearth_model *model;
     hearth_item items[256];
@@ -118,7 +118,8 @@ static void logits_do_not_depend_on_threads_chunks_or_company(void **state)
         for (size_t i = 0; i < HB_COUNT(threads); i++)
             for (size_t j = 0; j < HB_COUNT(chunks); j++) {
                 const struct setting t = {threads[i], chunks[j], i % 2 ? 7 : 0, NULL,
-                                          j % 2 ? HEARTH_FILE_NO_MMAP : 0, NULL, (i + j) % 2};
+                                          j % 2 ? HEARTH_FILE_NO_MMAP : 0, NULL, NULL,
+                                          (i + j) % 2};
                 if (run(models[m], &t) != want)
                     fail_msg("%s: %d threads, chunk %d, company %d, prefix %d", models[m], t.threads,
                              t.chunk, t.company, t.prefix);
@@ -151,13 +152,16 @@ static void cache_types_keep_the_contract(void **state)
 {
     (void)state;
     static const char *const types[] = {"f32", "f16", "bf16", "q8_0", "q4_0"};
+    static const char *const keys[] = {"f32", "f16+h", "bf16", "q8_0", "q4_0+h"};
     for (size_t k = 0; k < HB_COUNT(types); k++) {
-        const struct setting plain = {.threads = 1, .chunk = PROMPT, .kv_type = types[k]};
+        const struct setting plain = {.threads = 1, .chunk = PROMPT, .kv_type = types[k],
+                                      .k_type = keys[k]};
         uint64_t want = run(DRAFT_Q8, &plain);
         const char *level;
         print_message("%s: %016llx\n", types[k], (unsigned long long)want);
         for (size_t i = 0; want && (level = hearth_level_name(i)); i++) {
-            const struct setting t = {(int32_t)(1 + i), i % 2 ? 7 : 32, (int32_t)(i * 3), level, 0, types[k], i % 2};
+            const struct setting t = {(int32_t)(1 + i), i % 2 ? 7 : 32, (int32_t)(i * 3), level, 0, types[k],
+                                      keys[k], i % 2};
             uint64_t h = run(DRAFT_Q8, &t);
             if (!h)
                 break;

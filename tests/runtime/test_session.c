@@ -170,7 +170,7 @@ static void bad_configurations_are_refused_by_name(void **state)
         {{.n_seqs = 65536}, HEARTH_E_RANGE, "65535"},
         {{.n_batch = -5}, HEARTH_E_RANGE, "n_batch -5"},
         {{.n_batch = 8, .n_logits = 9}, HEARTH_E_RANGE, "n_logits 9"},
-        {{.kv_type_k = "q3"}, HEARTH_E_UNSUPPORTED, "K: cache type q3; known: f32 f16 bf16 q8_0 q4_0"},
+        {{.kv_type_k = "q3"}, HEARTH_E_UNSUPPORTED, "K: cache type q3; known: f32 f16 bf16 q8_0 q4_0, rotated with +h behind"},
         {{.level = "sse9"}, HEARTH_E_UNSUPPORTED, "level sse9"},
         {{.max_bytes = 4096}, HEARTH_E_LIMIT, "the limit is 4096"},
     };

@@ -13,6 +13,7 @@ import sys
 CASES = [
     ("q8_0", "q8_0", 0.001, 8.5),
     ("q4_0", "q4_0", 0.02, 4.5),
+    ("q4_0+h", "q4_0", 0.02, 4.5),
     ("q8_0", "q4_0", 0.005, 6.5),
 ]
 
@@ -50,12 +51,12 @@ def main():
             return 77
     plain, plain_bytes = perplexity(command, model, tokens, "f16", "f16"), token_bytes(
         command, model, "f16", "f16")
-    print(f"k f16  v f16:  {plain:.4f}, {plain_bytes} bytes a token")
+    print(f"k f16    v f16:  {plain:.4f}, {plain_bytes} bytes a token")
     failed = 0
     for k, v, most, bits in CASES:
         ppl, size = perplexity(command, model, tokens, k, v), token_bytes(command, model, k, v)
         off = ppl / plain - 1
-        print(f"k {k:4} v {v:4}: {ppl:.4f} ({100 * off:+.3f} %), {size} bytes a token, "
+        print(f"k {k:6} v {v:4}: {ppl:.4f} ({100 * off:+.3f} %), {size} bytes a token, "
               f"{plain_bytes / size:.2f} times less than f16")
         if abs(off) > most or size * 16 != plain_bytes * bits:
             print(f"FAILED: at most {100 * most:.1f} % and {bits} bits a value are accepted")

@@ -324,12 +324,17 @@ static void attn_load_q(const struct ht_step *s, const struct ht_run *run,
     for (size_t r = 0; r < (size_t)t->n * group; r++) {
         const float *q = ht_row_f32(s->in[0], t->item + (int32_t)(r / group)) +
                          ((size_t)t->head * group + r % group) * d;
-        if (!hk_kv_is_block(type)) {
-            memcpy(a->q + r * bytes, q, bytes);
-            continue;
+        if (run->batch->kv->rotate_k) {
+            size_t block = hk_kv_rotation(d);
+            run->kernels->scale_f32(a->row, q, 1 / (float)block, d);
+            run->kernels->hadamard_f32(a->row, d, block);
+        } else {
+            memcpy(a->row, q, d * sizeof(float));
         }
-        memcpy(a->row, q, d * sizeof(float));
-        run->kernels->act_quantize(a->q + r * bytes, a->row, e, HK_STRETCH_B32);
+        if (hk_kv_is_block(type))
+            run->kernels->act_quantize(a->q + r * bytes, a->row, e, HK_STRETCH_B32);
+        else
+            memcpy(a->q + r * bytes, a->row, bytes);
     }
 }
 
