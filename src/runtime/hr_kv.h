@@ -37,6 +37,7 @@ struct hr_seq {
     int32_t length;  /* positions, dropped ones too */
     int32_t dropped; /* whole pages; 0 without a window */
     bool idle;       /* may be evicted */
+    bool foreign;    /* holds bytes that were restored: nothing of it is listed */
     uint32_t uses;   /* how often it was shared from or taken up again */
     uint64_t used_at, idle_at; /* by kv->clock */
 };

@@ -244,6 +244,7 @@ void hr_kv_trim(struct hr_kv *kv, int32_t seq, int32_t n)
         hr_kv_drop_page(kv, s->pages[i]);
     s->length = n;
     s->dropped = dropped;
+    s->foreign = s->foreign && n > 0;
 }
 
 void hr_kv_fork(struct hr_kv *kv, int32_t src, int32_t dst, int32_t n)
@@ -258,6 +259,7 @@ void hr_kv_fork(struct hr_kv *kv, int32_t src, int32_t dst, int32_t n)
     hr_kv_trim(kv, dst, 0);
     n = n < from->length ? n : from->length;
     to->length = n;
+    to->foreign = from->foreign && n > 0;
     to->dropped = n <= kv->sink ? 0 : from->dropped;
     for (uint32_t i = 0; i < hr_kv_pages_held(to); i++) {
         to->pages[i] = from->pages[i];

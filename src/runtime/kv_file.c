@@ -328,5 +328,6 @@ hearth_status hr_kv_restore(struct hr_kv *kv, const struct hr_kv_origin *o, int3
     }
     q->length = (int32_t)h.length;
     q->dropped = (int32_t)h.dropped;
+    q->foreign = pages > 0;
     return HEARTH_OK;
 }

@@ -91,7 +91,7 @@ static void prefix_add_page(struct hr_kv *kv, uint32_t parent, uint32_t *page)
 void hr_prefix_add(struct hr_kv *kv, int32_t seq, int32_t from)
 {
     struct hr_seq *s = &kv->seqs[seq];
-    if (!kv->prefix.on || s->dropped)
+    if (!kv->prefix.on || s->dropped || s->foreign)
         return;
     for (int32_t i = from / HK_KV_PAGE; i < s->length / HK_KV_PAGE; i++) {
         uint32_t parent = i ? s->pages[i - 1] : HR_KV_NONE;

@@ -284,6 +284,15 @@ static void a_saved_sequence_goes_on_in_another_session(void **state)
         assert_true(feed(a, 1, f.tokens + 70, 30, 30) == feed(b, 0, f.tokens + 70, 30, 30));
         assert_int_equal(hearth_seq_match(b, 0, f.tokens, 90, &done, NULL), HEARTH_OK);
         assert_int_equal(done, 89);
+        uint32_t listed = stats_of(b).pages_listed; /* of what was restored, nothing, ever */
+        assert_int_equal(hearth_seq_trim(b, 0, 5, NULL), HEARTH_OK);
+        feed(b, 0, f.tokens + 5, 40, 40);
+        assert_int_equal(hearth_seq_fork(b, 0, 1, 20, NULL), HEARTH_OK);
+        feed(b, 1, f.tokens + 20, 40, 40);
+        assert_int_equal(stats_of(b).pages_listed, listed);
+        assert_int_equal(hearth_seq_trim(b, 0, 0, NULL), HEARTH_OK);
+        feed(b, 0, f.tokens, 40, 40);
+        assert_int_equal(stats_of(b).pages_listed, HEARTH_WITH_KV_CACHE ? listed + 2 : 0);
         free(data);
         free(twice);
         hearth_session_close(a);
