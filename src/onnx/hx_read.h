@@ -6,9 +6,9 @@
 #include "onnx/onnx.pb-c.h"
 
 #define HX_MIN_IR          3
-#define HX_MAX_IR          11
+#define HX_MAX_IR          14
 #define HX_MIN_OPSET       6 /* of the default domain; ops may ask for more */
-#define HX_MAX_OPSET       21
+#define HX_MAX_OPSET       28
 #define HX_MAX_SUBGRAPHS   16 /* graphs inside graphs */
 #define HX_MAX_CALLS       16 /* functions inside functions */
 

@@ -144,9 +144,9 @@ static struct pb opset_1(void)
 {
     return with_opset(1);
 }
-static struct pb opset_25(void)
+static struct pb opset_29(void)
 {
-    return with_opset(25);
+    return with_opset(29);
 }
 static struct pb opset_million(void)
 {
@@ -198,9 +198,9 @@ static struct pb ir_3(void)
 {
     return with_ir(3);
 }
-static struct pb ir_12(void)
+static struct pb ir_15(void)
 {
-    return with_ir(12);
+    return with_ir(15);
 }
 static struct pb ir_negative(void)
 {
@@ -671,7 +671,7 @@ static const struct {
     ROW(opset_0, E_UNSUPPORTED, "opset 0"),
     ROW(opset_1, E_UNSUPPORTED, "opset 1 "),
     ROW(opset_7, OK, ""),
-    ROW(opset_25, E_UNSUPPORTED, "opset 25"),
+    ROW(opset_29, E_UNSUPPORTED, "opset 29"),
     ROW(opset_million, E_UNSUPPORTED, "opset 1000000"),
     ROW(opset_negative, E_UNSUPPORTED, "opset -1"),
     ROW(two_opsets, E_FORMAT, "17 and as 13"),
@@ -680,7 +680,7 @@ static const struct {
     ROW(ir_0, E_UNSUPPORTED, "IR version 0"),
     ROW(ir_2, E_UNSUPPORTED, "IR version 2"),
     ROW(ir_3, OK, ""),
-    ROW(ir_12, E_UNSUPPORTED, "IR version 12"),
+    ROW(ir_15, E_UNSUPPORTED, "IR version 15"),
     ROW(ir_negative, E_UNSUPPORTED, "IR version -"),
     ROW(dim_negative, E_FORMAT, "dimension 0 is -1"),
     ROW(dim_huge, E_LIMIT, "multiply"),

@@ -167,6 +167,15 @@ static void map_f32(unsigned kind, const struct hk_table *k, float *y, const flo
 /* Wrapping 64-bit arithmetic; narrower types wrap when stored. */
 #define WRAP(op) (int64_t)((uint64_t)x op (uint64_t)z)
 
+/* Signs are shifted in; past the width nothing but the sign is left. */
+static int64_t map_shift_right(int64_t x, int64_t by, bool is_unsigned)
+{
+    uint64_t sign = x < 0 && !is_unsigned ? UINT64_MAX : 0;
+    if ((uint64_t)by > 63)
+        return (int64_t)sign;
+    return (int64_t)((uint64_t)x >> by | (by ? sign << (64 - by) : 0));
+}
+
 static int64_t map_ipow(int64_t base, int64_t e)
 {
     uint64_t p = 1, b = (uint64_t)base;
@@ -228,7 +237,7 @@ static void map_i64(unsigned kind, int64_t *y, const int64_t *a, const int64_t *
     case HT_MAP_BITOR: EACH2(x | z);
     case HT_MAP_BITXOR: EACH2(x ^ z);
     case HT_MAP_SHL: EACH2((uint64_t)z > 63 ? 0 : (int64_t)((uint64_t)x << z));
-    default: EACH2((uint64_t)z > 63 ? 0 : (int64_t)((uint64_t)x >> z)); /* SHR */
+    default: EACH2(map_shift_right(x, z, is_unsigned)); /* SHR */
     }
 }
 

@@ -7,7 +7,12 @@ static hearth_status quantize_lower(struct hx_import *im, const struct hx_node *
     struct ht_quantize p = {.axis = hx_attr_int(im, node, "axis", 1),
                             .block = hx_attr_int(im, node, "block_size", 0), .type = HK_U8};
     int64_t type = hx_attr_int(im, node, "output_dtype", 0);
+    int64_t precision = hx_attr_int(im, node, "precision", 0);
     enum hk_qtype out = HK_U8;
+    if (type && hx_row(im, node)->param) /* the result has the type of the scale here */
+        return hx_unsupported(im, "output_dtype");
+    if (precision && precision != HX_FLOAT)
+        return hx_unsupported(im, "a precision other than float");
     if (type)
         HB_TRY(hx_storage_type(im, type, &out));
     p.type = (uint8_t)out;

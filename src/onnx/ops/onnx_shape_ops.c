@@ -154,6 +154,8 @@ const struct hx_op hx_op_concat = {1, 255, 1, 1, concat_lower, 0};
 
 static hearth_status range_lower(struct hx_import *im, const struct hx_node *node)
 {
+    if (hx_attr_int(im, node, "stash_type", HX_FLOAT) != HX_FLOAT) /* from opset 27 */
+        return hx_unsupported(im, "a stash_type other than float");
     return hx_emit(im, &ht_op_range, node, NULL);
 }
 
