@@ -72,8 +72,6 @@ static const struct hc_option cli_common[] = {
     {"--json", HC_FLAG, COMMON(json), 0, 0, NULL, "print the result as JSON"},
     {"--weights", HC_TEXT, COMMON(weights), 0, 0, "TYPE",
      "ONNX: compute float32 matmuls with weights as q8_0 or bf16"},
-    {"--template", HC_TEXT, COMMON(chat_template), 0, 0, "NAME",
-     "chat template: chatml, llama3, mistral-v7, ...; a wrong name lists them"},
     HC_OPTIONS_END,
 };
 

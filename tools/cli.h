@@ -97,7 +97,6 @@ struct hc_common {
     const char *model;
     int32_t threads; /* 0: what affinity and quota allow */
     const char *level;
-    const char *chat_template;
     struct hc_cpus cpus;
     bool cpu_strict;
     bool no_thread_pool;

@@ -18,7 +18,7 @@ struct chat_settings {
     const char *p;
     const char *f;
     const char *system;
-    const char *template_file;
+    const char *template_name, *template_file;
     bool no_jinja;
     bool show_prompt;
     struct hc_generating g;
@@ -209,7 +209,7 @@ static int chat_loop(struct chat_state *c)
 static int chat_refuse(const struct chat_settings *s, hearth_status status, const hearth_error *err)
 {
     char names[1024] = "";
-    const char *name = s->common.chat_template;
+    const char *name = s->template_name;
     bool by_name = name || status == HEARTH_E_NOT_FOUND;
     for (size_t i = 0; hearth_chat_format_name(i); i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), " %s",
@@ -235,7 +235,7 @@ static int chat_with_model(struct chat_state *c)
     struct tm local;
     hearth_chat_config config = {.struct_size = sizeof config,
                                  .flags = s->no_jinja ? HEARTH_CHAT_NO_JINJA : 0,
-                                 .format = s->common.chat_template,
+                                 .format = s->template_name,
                                  .jinja = s->template_file ? (jinja.bytes ? jinja.bytes : "") : NULL,
                                  .jinja_len = jinja.len,
                                  .now = localtime_r(&now, &local) ? now + local.tm_gmtoff : 0};
@@ -275,6 +275,8 @@ static const struct hc_option chat_options[] = {
     {"-p", HC_TEXT, FIELD(p), 0, 0, "TEXT", "one message; without it, a message a line"},
     {"-f", HC_TEXT, FIELD(f), 0, 0, "FILE", "the same from a file; - for all of standard input"},
     {"--system", HC_TEXT, FIELD(system), 0, 0, "TEXT", "the system message"},
+    {"--template", HC_TEXT, FIELD(template_name), 0, 0, "NAME",
+     "chat template: chatml, llama3, mistral-v7, ...; a wrong name lists them"},
     {"--template-file", HC_TEXT, FIELD(template_file), 0, 0, "FILE",
      "a Jinja template instead of the model's"},
     {"--no-jinja", HC_FLAG, FIELD(no_jinja), 0, 0, NULL,

@@ -69,8 +69,8 @@ static void parse_space(struct parse *p, bool lines)
 
 static hearth_status parse_tree(struct parse *p, enum hr_gtree_kind kind, struct hr_gtree **out)
 {
-    if (++p->n_trees > HR_GRAMMAR_MAX_NODES)
-        return PARSE_FAIL(p, HEARTH_E_LIMIT, "more than %zu elements", HR_GRAMMAR_MAX_NODES);
+    if (++p->n_trees > HR_GRAMMAR_MAX_TREE)
+        return PARSE_FAIL(p, HEARTH_E_LIMIT, "more than %zu elements", HR_GRAMMAR_MAX_TREE);
     HB_TRY(HB_ARENA_NEW(p->work, struct hr_gtree, 1, out, p->err));
     (*out)->kind = kind;
     return HEARTH_OK;

@@ -20,7 +20,8 @@
 
 #define HR_GRAMMAR_MAX_TEXT    ((size_t)1 << 20)
 #define HR_GRAMMAR_MAX_RULES   4096             /* named; pieces that repeat become rules of their own */
-#define HR_GRAMMAR_MAX_NODES   ((size_t)1 << 19) /* of the tree, and of the code */
+#define HR_GRAMMAR_MAX_TREE    ((size_t)1 << 18) /* elements between text and code */
+#define HR_GRAMMAR_MAX_NODES   ((size_t)1 << 19) /* of the code */
 #define HR_GRAMMAR_MAX_RANGES  ((size_t)1 << 17)
 #define HR_GRAMMAR_MAX_NESTING 128              /* brackets in one rule */
 #define HR_GRAMMAR_MAX_REPEAT  65536

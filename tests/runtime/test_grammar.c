@@ -419,6 +419,54 @@ static void texts_of_generations_are_texts_of_the_grammar(void **state)
     }
 }
 
+/* Three generations with one grammar in the same steps: each has a place of its own. */
+static void a_batch_gives_the_texts_that_come_alone(void **state)
+{
+    (void)state;
+    static char alone[3][4096], text[3][4096];
+    static const int32_t prompt[] = {100, 200, 300, 100, 200, 300, 100, 200};
+    hearth_grammar *g = grammar_of("root ::= [A-Z] [a-z]{2,10} (\" \" [a-z]{1,8}){0,5} \".\"");
+    const hearth_session_config sc = {.struct_size = sizeof sc, .n_ctx = 512, .n_seqs = 3};
+    hearth_session *session = test_session(model, &sc);
+    const hearth_batch_config bc = {.struct_size = sizeof bc, .session = session};
+    hearth_sampler *samplers[3];
+    hearth_batch *batch;
+    hearth_finish finish;
+    size_t len[3] = {0};
+    assert_int_equal(hearth_batch_open(&bc, &batch, NULL), HEARTH_OK);
+    for (uint64_t i = 0; i < 3; i++) {
+        const struct wish w = {g, 5.0f, i + 1, 300, false};
+        generate(&w, alone[i], sizeof alone[i], &finish);
+        const hearth_sampler_config config = {.struct_size = sizeof config, .temperature = 5.0f,
+                                              .seed = i + 1};
+        assert_int_equal(hearth_sampler_open(model, &config, &samplers[i], NULL), HEARTH_OK);
+        const hearth_generation_config gc = {.struct_size = sizeof gc, .max_tokens = 300,
+                                             .sampler = samplers[i], .grammar = g};
+        uint64_t id;
+        hearth_error err;
+        if (hearth_batch_add(batch, &gc, prompt, 8, &len[i], &id, &err) != HEARTH_OK)
+            fail_msg("%s", err.text);
+    }
+    while (hearth_batch_count(batch, NULL) > 0) {
+        hearth_batch_piece piece = {.struct_size = sizeof piece};
+        assert_int_equal(hearth_batch_step(batch, NULL), HEARTH_OK);
+        while (hearth_batch_next(batch, &piece)) {
+            size_t i = (size_t)((size_t *)piece.user - len);
+            memcpy(text[i] + len[i], piece.piece.text, piece.piece.text_len);
+            len[i] += piece.piece.text_len;
+            assert_true(piece.piece.finish == HEARTH_FINISH_NONE ||
+                        piece.piece.finish == HEARTH_FINISH_STOP);
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(text[i], alone[i]);
+        hearth_sampler_close(samplers[i]);
+    }
+    hearth_batch_close(batch);
+    hearth_session_close(session);
+    hearth_grammar_close(g);
+}
+
 static void a_grammar_needs_a_sampler(void **state)
 {
     (void)state;
@@ -709,6 +757,7 @@ int main(void)
         cmocka_unit_test(masks_agree_with_single_tokens),
         cmocka_unit_test(full_tables_are_emptied_and_change_nothing),
         cmocka_unit_test(texts_of_generations_are_texts_of_the_grammar),
+        cmocka_unit_test(a_batch_gives_the_texts_that_come_alone),
         cmocka_unit_test(a_grammar_needs_a_sampler),
         cmocka_unit_test(allocators_that_refuse_leave_nothing),
 #if HEARTH_WITH_JSON
