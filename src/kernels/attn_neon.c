@@ -138,7 +138,6 @@ HB_INLINE hk_vf kv_half_bytes(const uint8_t *p, int shift)
 #include "kernels/kv_block_values.h"
 
 #define KV_NAME               q8_0
-#define KV_OFFSET             128
 #define KV_HALVES             1
 #define KV_CODES(p, half)     kv_codes_q8_0(p, half)
 #define KV_DOT(acc, k, dword) kv_dot(acc, k, dword)
@@ -156,7 +155,6 @@ HB_INLINE hk_vf kv_half_bytes(const uint8_t *p, int shift)
 #include "kernels/kv_values_vec_tmpl.c"
 
 #define KV_NAME               q4_0
-#define KV_OFFSET             8
 #define KV_HALVES             2
 #define KV_CODES(p, half)     kv_codes_q4_0(p, half)
 #define KV_DOT(acc, k, dword) kv_dot(acc, k, dword)

@@ -1,7 +1,6 @@
 /* Scores against block keys, and storing blocks, over vectors; included by a level's file once per
  * storage type with
  *   KV_NAME                the row of kvtypes.def
- *   KV_OFFSET              what codes in a K page are above their value
  *   KV_HALVES              codes per byte: 1 or 2
  *   KV_CODES(p, half)      a vector of K codes, 4 per position, ready for KV_DOT
  *   KV_DOT(acc, k, dword)  acc + dot products of 4 codes and the 4 bytes of a query
@@ -223,7 +222,6 @@ void KV_BODY(hk_kv_put_v_)(void *restrict page, size_t slot, size_t n, const flo
 #undef KV_BODY
 #undef KV_GROUPS
 #undef KV_NAME
-#undef KV_OFFSET
 #undef KV_HALVES
 #undef KV_CODES
 #undef KV_DOT
