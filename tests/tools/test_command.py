@@ -395,7 +395,10 @@ class Generate(Base):
             self.assertEqual(r.returncode, 1)
 
     def test_a_window_goes_on_past_the_context(self):
-        d = generate("-p", PROMPT, "-n", 300, "-c", 192, "--window", 40, "--keep", 4, "--ignore-eos")
+        args = ("-p", PROMPT, "-n", 300, "-c", 192, "--window", 40, "--keep", 4, "--ignore-eos")
+        if b"without the KV cache" in run("generate", "-m", MODEL, *args).stderr:
+            self.skipTest("a build without the KV cache drops nothing")
+        d = generate(*args)
         self.assertEqual((len(d["tokens"]), d["finish_reason"]), (300, "length"))
 
     def test_without_the_kv_cache_the_text_is_the_same(self):

@@ -264,6 +264,8 @@ static void attn_chain(const struct ht_step *s, const struct ht_run *run,
     for (size_t r = 0; r < rows; r++)
         a->chain.m[r] = -__builtin_inff();
     for (int32_t span = first / HK_KV_SPAN; span <= last / HK_KV_SPAN; span++) {
+        if (span * HK_KV_SPAN >= hole && (span + 1) * HK_KV_SPAN <= hole_end)
+            span = hole_end / HK_KV_SPAN; /* a hole costs no time, however long it is */
         if (span % HK_KV_CHAINS != chain)
             continue;
         for (int32_t j = 0; j < HK_KV_SPAN / HK_KV_STRETCH; j++) {
