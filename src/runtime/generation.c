@@ -246,6 +246,8 @@ hearth_status hr_generation_take(hearth_generation *g, hearth_status status, siz
     if (g->prompt)
         g->prompt_done += n - (g->pending >= 0);
     g->pending = -1;
+    if (g->prompt && g->spec)
+        hr_spec_saw(g->spec, n, ns);
     if (g->prompt && g->prompt_done < g->prompt_n)
         return HEARTH_OK;
     if (g->spec && !g->prompt)

@@ -3,6 +3,7 @@
 #ifndef HR_SAMPLER_H
 #define HR_SAMPLER_H
 
+#include "runtime/hr_account.h"
 #include "runtime/hr_model.h"
 
 /* Something that allows only some tokens, such as a grammar. It is asked lazily: a token is chosen
@@ -55,7 +56,6 @@ hearth_status hr_sampler_set(hearth_sampler *sampler, const float *logits, struc
 /* A token somebody guessed, and the distribution it was drawn from: the likeliest candidates of the
  * guesser's chain, by id. n = 0: it was not drawn, the guess is certain. */
 #define HR_GUESS_CANDIDATES 64
-#define HR_MAX_GUESS        64
 struct hr_guess {
     int32_t token;
     int32_t n;

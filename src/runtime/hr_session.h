@@ -2,6 +2,7 @@
 #ifndef HR_SESSION_H
 #define HR_SESSION_H
 
+#include "runtime/hr_account.h"
 #include "runtime/hr_infer.h"
 #include "runtime/hr_kv.h"
 #include "graph/ht_plan.h"
@@ -28,6 +29,7 @@ struct hearth_session {
     size_t planned_bytes;
     _Atomic uint32_t cancel;
     struct hr_profile_map profile;
+    struct hr_spec_account speculation;
     struct hr_infer *infer; /* graphs of tensors; then plan, kv and what belongs to them are empty */
     struct hb_alloc hooks; /* how `block` was made; none: the caller's memory */
     void *block;           /* as allocated */

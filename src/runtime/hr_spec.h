@@ -10,33 +10,8 @@
 #ifndef HR_SPEC_H
 #define HR_SPEC_H
 
+#include "runtime/hr_account.h"
 #include "runtime/hr_sampler.h"
-
-/* Guesses of one kind share a rate of success: those of a draft by its own probability, those of a
- * lookup by how long the two places read alike, a caller's all together. */
-enum {
-    HR_SPEC_DRAFT_BUCKETS = 8,
-    HR_SPEC_LOOKUP_BUCKETS = 8,
-    HR_SPEC_FIRST_LOOKUP = HR_SPEC_DRAFT_BUCKETS,
-    HR_SPEC_CALLER = HR_SPEC_FIRST_LOOKUP + HR_SPEC_LOOKUP_BUCKETS,
-    HR_SPEC_BUCKETS
-};
-
-struct hr_rate {
-    double right, tried; /* decaying counts */
-};
-
-/* What passes cost and gave, in ns, and whether guessing goes on (spec.c). */
-struct hr_spec_account {
-    double pass_ns[HR_MAX_GUESS + 2]; /* [items] mean time of a step, 0: not seen */
-    double guess_ns;                  /* per guess of the draft */
-    double earned_ns;                 /* tokens chosen, at the price of a plain pass */
-    double debt_ns;                   /* what guessing cost more than it gave */
-    int32_t plain_passes;
-    int32_t since_plain;              /* passes since pass_ns[1] was measured last */
-    int32_t pause, waited;            /* tokens to wait before the next trial, and waited so far */
-    struct hr_rate rate[HR_SPEC_BUCKETS], draft_rate;
-};
 
 /* The session of a draft model, in lock-step with the history:
  *
@@ -65,7 +40,7 @@ struct hr_spec {
     int32_t n_guess, n_right; /* n_right: found right so far */
     bool wrong;               /* and then one was wrong */
     uint64_t pass_ns, guess_ns; /* of that pass; 0: unknown */
-    struct hr_spec_account account;
+    struct hr_spec_account *account; /* the session's */
     struct hr_spec_draft draft;
     hearth_generation_stats stats;
 };
@@ -81,14 +56,17 @@ void hr_spec_forget(struct hr_spec *spec); /* the history; what follows is anoth
 void hr_spec_guess(struct hr_spec *spec, hearth_sampler *sampler, int32_t most);
 /* The step with the last token and the guesses ran, in ns. */
 void hr_spec_ran(struct hr_spec *spec, uint64_t ns);
+/* A step with n tokens of a prompt ran, in ns. */
+void hr_spec_saw(struct hr_spec *spec, size_t n, uint64_t ns);
 /* The next guess of it was looked at. */
 void hr_spec_verified(struct hr_spec *spec, bool right);
 
 /* ---- between the files of this part ---- */
 
-/* How many of at most `most` guesses are worth making, when each is right with probability `rate` and
- * costs guess_ns to make. 0 also while a trial has to wait. */
-int32_t hr_spec_worth(struct hr_spec *spec, double rate, double guess_ns, int32_t most);
+/* How many of at most `most` guesses are worth making, when they are right as `rate` says, cost guess_ns
+ * each, and start_ns before the first. 0 also while a trial has to wait. */
+int32_t hr_spec_worth(struct hr_spec *spec, const struct hr_rate *rate, double guess_ns, double start_ns,
+                      int32_t most);
 /* Is a guess worth its place in a pass when it is right, with all before it, with probability p? */
 bool hr_spec_keeps(const struct hr_spec *spec, int32_t n, double p);
 double hr_spec_rate(const struct hr_rate *rate);

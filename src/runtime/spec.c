@@ -5,8 +5,10 @@
  * second is taken; all of it is measured as it goes, T(1) in plain passes first.
  *
  * Trying costs too, so it has a budget: what passes with guesses cost above the plain price of the tokens
- * they gave is a debt, and while the debt is over ACCOUNT_SHARE of all time plus one pass, nothing is
- * guessed. So a text costs at most about that much more than a plain one, whatever the guesses are worth. */
+ * they gave is a debt, and while the debt is over ACCOUNT_SHARE of all time plus half a pass, nothing
+ * is guessed. So a text costs at most about that much more than a plain one, whatever guesses are worth.
+ * Before anything is known, the cost of a prompt's token in a large step says what an item costs at least,
+ * and the sizes of the weights what a draft costs. */
 #include "runtime/hr_spec.h"
 #include "runtime/hr_session.h"
 #include "base/os/hb_os.h"
@@ -14,6 +16,8 @@
 
 #define SPEC_DEFAULT_GUESSES 16
 #define ACCOUNT_SHARE        0.01
+#define ACCOUNT_START        0.5  /* and this many passes more */
+#define ACCOUNT_KNOWN        8    /* guesses after which a rate counts as known */
 #define ACCOUNT_PLAIN        3    /* plain passes before the first guess */
 #define ACCOUNT_REMEASURE    96   /* passes after which T(1) is measured again */
 #define ACCOUNT_GAIN         1.02 /* what guessing must promise */
@@ -64,7 +68,9 @@ hearth_status hr_spec_open(const hearth_generation_config *config, hearth_sessio
     HB_TRY(HB_ARENA_NEW(arena, int32_t, (size_t)spec->n_ctx, &spec->history, err));
     spec->config = c;
     spec->target = session;
-    spec->account.pause = ACCOUNT_PAUSE;
+    spec->account = &session->speculation;
+    if (spec->account->pause == 0)
+        spec->account->pause = ACCOUNT_PAUSE;
     spec->stats.off = "";
     if (c.draft)
         HB_TRY(hr_draft_open(spec, hr_session_model(session), err));
@@ -115,6 +121,7 @@ static double account_pass(const struct hr_spec_account *a, int32_t n)
     while (above < HR_MAX_GUESS + 2 && a->pass_ns[above] == 0)
         above++;
     double low = a->pass_ns[below], slope = ACCOUNT_SLOPE * a->pass_ns[1];
+    slope = a->prompt_ns > slope ? a->prompt_ns : slope;
     if (above < HR_MAX_GUESS + 2)
         slope = (a->pass_ns[above] - low) / (above - below);
     else if (below > 1)
@@ -130,26 +137,34 @@ static double account_value(const struct hr_spec_account *a, double rate, double
     return tokens / (account_pass(a, k + 1) + k * guess_ns);
 }
 
+/* What may still be lost. */
 static double account_budget(const struct hr_spec_account *a)
 {
-    return ACCOUNT_SHARE * a->earned_ns + a->pass_ns[1];
+    return ACCOUNT_SHARE * a->earned_ns + ACCOUNT_START * a->pass_ns[1] - a->debt_ns;
+}
+
+/* What k guesses lose when the first of them is wrong. */
+static double account_risk(const struct hr_spec_account *a, double guess_ns, double start_ns, int32_t k)
+{
+    return account_pass(a, k + 1) + k * guess_ns + start_ns - a->pass_ns[1];
 }
 
 /* A trial now and then, of one guess, for rates and costs may have changed. */
-static int32_t account_trial(struct hr_spec *spec)
+static int32_t account_trial(struct hr_spec *spec, double risk)
 {
-    struct hr_spec_account *a = &spec->account;
+    struct hr_spec_account *a = spec->account;
     spec->stats.off = "guesses cost more than they give";
-    if (a->waited < a->pause || a->debt_ns > account_budget(a) / 2)
+    if (a->waited < a->pause || risk > account_budget(a))
         return 0;
     a->waited = 0;
     a->pause = a->pause * 2 < ACCOUNT_MAX_PAUSE ? a->pause * 2 : ACCOUNT_MAX_PAUSE;
     return 1;
 }
 
-int32_t hr_spec_worth(struct hr_spec *spec, double rate, double guess_ns, int32_t most)
+int32_t hr_spec_worth(struct hr_spec *spec, const struct hr_rate *rate, double guess_ns, double start_ns,
+                      int32_t most)
 {
-    struct hr_spec_account *a = &spec->account;
+    struct hr_spec_account *a = spec->account;
     int32_t best = 0;
     if ((spec->config.flags & HEARTH_SPECULATION_STEADY) || most == 0)
         return most;
@@ -157,16 +172,20 @@ int32_t hr_spec_worth(struct hr_spec *spec, double rate, double guess_ns, int32_
         return 0;
     if (a->pass_ns[1] == 0) /* nobody says what steps cost */
         return most < 4 ? most : 4;
-    double value = account_value(a, rate, guess_ns, 0) * ACCOUNT_GAIN;
+    double value = account_value(a, hr_spec_rate(rate), guess_ns, 0) * ACCOUNT_GAIN;
     for (int32_t k = 1; k <= most; k++) {
-        double v = account_value(a, rate, guess_ns, k);
+        double v = account_value(a, hr_spec_rate(rate), guess_ns, k);
         if (v > value) {
             value = v;
             best = k;
         }
     }
-    if (best == 0 || a->debt_ns > account_budget(a))
-        return account_trial(spec);
+    if (rate->tried < ACCOUNT_KNOWN) /* a rate that nobody knows yet: no more than may be lost */
+        while (best > 1 && account_risk(a, guess_ns, start_ns, best) > account_budget(a))
+            best--;
+    double risk = account_risk(a, guess_ns, start_ns, 1);
+    if (best == 0 || account_budget(a) < 0 || (rate->tried < ACCOUNT_KNOWN && risk > account_budget(a)))
+        return account_trial(spec, risk);
     spec->stats.off = "";
     a->pause = ACCOUNT_PAUSE;
     return best;
@@ -174,7 +193,7 @@ int32_t hr_spec_worth(struct hr_spec *spec, double rate, double guess_ns, int32_
 
 bool hr_spec_keeps(const struct hr_spec *spec, int32_t n, double p)
 {
-    const struct hr_spec_account *a = &spec->account;
+    const struct hr_spec_account *a = spec->account;
     if ((spec->config.flags & HEARTH_SPECULATION_STEADY) || a->pass_ns[1] == 0 || n == 0)
         return true;
     double more = (account_pass(a, n + 2) - a->pass_ns[1]) / (n + 1);
@@ -184,7 +203,7 @@ bool hr_spec_keeps(const struct hr_spec *spec, int32_t n, double p)
 /* Settle the pass before: what it cost, what it gave. */
 static void account_settle(struct hr_spec *spec)
 {
-    struct hr_spec_account *a = &spec->account;
+    struct hr_spec_account *a = spec->account;
     double plain = a->pass_ns[1], ns = (double)spec->pass_ns + (double)spec->guess_ns;
     int32_t tokens = spec->n_right + 1;
     if (spec->pass_ns == 0 || plain == 0)
@@ -199,7 +218,7 @@ static void account_settle(struct hr_spec *spec)
 
 void hr_spec_ran(struct hr_spec *spec, uint64_t ns)
 {
-    struct hr_spec_account *a = &spec->account;
+    struct hr_spec_account *a = spec->account;
     double *mean = &a->pass_ns[spec->n_guess + 1], now = (double)ns;
     spec->stats.drafted += (uint64_t)spec->n_guess;
     spec->pass_ns = ns;
@@ -213,12 +232,20 @@ void hr_spec_ran(struct hr_spec *spec, uint64_t ns)
         *mean += 0.15 * ((now < 2 * *mean ? now : 2 * *mean) - *mean);
 }
 
+void hr_spec_saw(struct hr_spec *spec, size_t n, uint64_t ns)
+{
+    struct hr_spec_account *a = spec->account;
+    double each = (double)ns / (double)n;
+    if (n >= 16 && ns > 0 && (a->prompt_ns == 0 || each < a->prompt_ns))
+        a->prompt_ns = each;
+}
+
 void hr_spec_verified(struct hr_spec *spec, bool right)
 {
     uint8_t bucket = spec->bucket[spec->n_right];
-    account_rate(&spec->account.rate[bucket], right);
+    account_rate(&spec->account->rate[bucket], right);
     if (bucket < HR_SPEC_DRAFT_BUCKETS)
-        account_rate(&spec->account.draft_rate, right);
+        account_rate(&spec->account->draft_rate, right);
     spec->n_right += right;
     spec->stats.accepted += right;
     spec->wrong = !right;
@@ -229,8 +256,8 @@ void hr_spec_verified(struct hr_spec *spec, bool right)
 static void spec_caller_guess(struct hr_spec *spec, int32_t most)
 {
     int32_t tokens[HR_MAX_GUESS], n_vocab = hr_session_model(spec->target)->info.vocab_size;
-    struct hr_rate *rate = &spec->account.rate[HR_SPEC_CALLER];
-    most = hr_spec_worth(spec, hr_spec_rate(rate), spec->account.guess_ns, most);
+    struct hr_rate *rate = &spec->account->rate[HR_SPEC_CALLER];
+    most = hr_spec_worth(spec, rate, spec->account->guess_ns, 0, most);
     if (most == 0)
         return;
     uint64_t start_ns = hb_os_now_ns();
@@ -244,8 +271,8 @@ static void spec_caller_guess(struct hr_spec *spec, int32_t most)
         spec->n_guess++;
     }
     if (spec->n_guess > 0)
-        spec->account.guess_ns += (spec->account.guess_ns > 0 ? 0.1 : 1) *
-                                  (ns / spec->n_guess - spec->account.guess_ns);
+        spec->account->guess_ns += (spec->account->guess_ns > 0 ? 0.1 : 1) *
+                                  (ns / spec->n_guess - spec->account->guess_ns);
 }
 
 void hr_spec_guess(struct hr_spec *spec, hearth_sampler *sampler, int32_t most)

@@ -10,7 +10,8 @@
 #include "base/os/hb_os.h"
 #include <string.h>
 
-#define DRAFT_WINDOW 32
+#define DRAFT_WINDOW   16
+#define DRAFT_CATCH_UP 0.3 /* cost of a token in a step of several, in guesses */
 
 /* ---- opening ---- */
 
@@ -55,6 +56,12 @@ hearth_status hr_draft_open(struct hr_spec *spec, const hearth_model *model, hea
         return hb_fail(err, HEARTH_E_UNSUPPORTED,
                        "draft: its sequences are windows, which give back nothing; a session without "
                        "one is accepted");
+    if (spec->account->draft != d->model) { /* what was learned is about another one */
+        spec->account->draft = d->model;
+        spec->account->draft_rate = (struct hr_rate){0};
+        spec->account->guess_ns = 0;
+        memset(spec->account->rate, 0, HR_SPEC_DRAFT_BUCKETS * sizeof(struct hr_rate));
+    }
     if (hearth_seq_length(d->session, d->seq) != 0)
         return hb_fail(err, HEARTH_E_STATE,
                        "draft: sequence %d has %d positions; an empty one is accepted", d->seq,
@@ -172,7 +179,7 @@ static void draft_all(struct hr_spec *spec, hearth_sampler *sampler, int32_t mos
             break;
         guessed++;
         spec->bucket[i] = draft_bucket(own);
-        p *= hr_spec_rate(&spec->account.rate[spec->bucket[i]]);
+        p *= hr_spec_rate(&spec->account->rate[spec->bucket[i]]);
         if (!hr_spec_keeps(spec, i, p))
             break;
         spec->n_guess++;
@@ -185,13 +192,31 @@ static void draft_all(struct hr_spec *spec, hearth_sampler *sampler, int32_t mos
         hr_sampler_rewind(sampler, guessed);
 }
 
+/* Time of a guess: as measured, or as the weights of both models have it. */
+static double draft_cost(const struct hr_spec *spec)
+{
+    const struct hr_spec_account *a = spec->account;
+    const hearth_model_info *target = &hr_session_model(spec->target)->info;
+    if (a->guess_ns > 0)
+        return a->guess_ns;
+    return a->pass_ns[1] * (double)spec->draft.model->info.weight_bytes / (double)target->weight_bytes;
+}
+
+/* Tokens that it must be told beyond the one that a guess begins with. */
+static int32_t draft_behind(const struct hr_spec *spec)
+{
+    int32_t n = spec->n_history - spec->draft.start - spec->draft.known - 1;
+    return n > DRAFT_WINDOW - 1 ? DRAFT_WINDOW - 1 : n > 0 ? n : 0;
+}
+
 void hr_draft_guess(struct hr_spec *spec, hearth_sampler *sampler, int32_t most)
 {
     struct hr_spec_draft *d = &spec->draft;
-    struct hr_spec_account *a = &spec->account;
+    struct hr_spec_account *a = spec->account;
     if (!d->session || d->failed || d->full)
         return;
-    most = hr_spec_worth(spec, hr_spec_rate(&a->draft_rate), a->guess_ns, most);
+    double each = draft_cost(spec);
+    most = hr_spec_worth(spec, &a->draft_rate, each, draft_behind(spec) * each * DRAFT_CATCH_UP, most);
     if (most == 0)
         return;
     int32_t room = d->n_ctx - (spec->n_history - d->start);

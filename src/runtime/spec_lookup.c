@@ -37,7 +37,7 @@ void hr_lookup_guess(struct hr_spec *spec, int32_t most)
     if (from < 0)
         return;
     uint8_t bucket = (uint8_t)(HR_SPEC_FIRST_LOOKUP + best - LOOKUP_MIN_MATCH);
-    most = hr_spec_worth(spec, hr_spec_rate(&spec->account.rate[bucket]), 0, most);
+    most = hr_spec_worth(spec, &spec->account->rate[bucket], 0, 0, most);
     for (int32_t i = 0; i < most && spec->n_guess < most; i++) {
         int32_t at = from + i; /* past the end the guesses themselves go on: a text that repeats */
         spec->guess[i].token = at < n ? h[at] : spec->guess[at - n].token;

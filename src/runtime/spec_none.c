@@ -11,5 +11,6 @@ void hr_spec_close(struct hr_spec *spec) {}
 void hr_spec_push(struct hr_spec *spec, int32_t token) {}
 void hr_spec_forget(struct hr_spec *spec) {}
 void hr_spec_guess(struct hr_spec *spec, hearth_sampler *sampler, int32_t most) {}
+void hr_spec_saw(struct hr_spec *spec, size_t n, uint64_t ns) {}
 void hr_spec_ran(struct hr_spec *spec, uint64_t ns) {}
 void hr_spec_verified(struct hr_spec *spec, bool right) {}

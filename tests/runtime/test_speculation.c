@@ -8,7 +8,7 @@
 #define TARGET HEARTH_SOURCE_DIR "/fixtures/models/books-33m-q4_k_m.gguf"
 #define OTHER  HEARTH_SOURCE_DIR "/fixtures/arch/llama-q8_0.gguf"
 
-enum { TOKENS = 48, MOST_GUESSES = 8 };
+enum { TOKENS = 32, MOST_GUESSES = 8 };
 
 static hearth_file *draft_file, *target_file;
 static hearth_model *draft_model, *target_model;

@@ -180,6 +180,8 @@ class Usage(Base):
 class Guessing(Base):
     def generate(self, *args):
         r = run("generate", "-m", MODEL, "-p", "The house. The house. The", "-n", "40", "--json", *args)
+        if b"this build has none" in r.stderr:
+            self.skipTest("built without HEARTH_SPECULATION")
         self.assertEqual(r.returncode, 0, r.stderr)
         return json.loads(r.stdout)
 
