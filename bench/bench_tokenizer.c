@@ -1,6 +1,6 @@
 /* Is encoding linear, and how fast is it? One thread.
  *
- *   bench_tokenizer VOCAB.gguf [--text=FILE] [--max=16777216] [--pre=NAME]
+ *   bench_tokenizer VOCAB.gguf [--text=FILE] [--max=16777216] [--pre=NAME] [--plain]
  *
  * JSON lines: creation (ms, bytes); ns per byte of inputs that have hurt tokenizers elsewhere, from
  * 1 KiB to --max; MB/s of a text file. A vocabulary that lacks tokens for some bytes cannot give random
@@ -12,7 +12,7 @@
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* not what others take from us */
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -99,6 +99,8 @@ int main(int argc, char **argv)
             file = argv[i] + 7;
         else if (strncmp(argv[i], "--max=", 6) == 0)
             max = (size_t)strtoull(argv[i] + 6, NULL, 10);
+        else if (strcmp(argv[i], "--plain") == 0)
+            v.config.cache_words = 0;
         else if (strncmp(argv[i], "--pre=", 6) == 0)
             v.config.pre = (struct hv_text){argv[i] + 6, strlen(argv[i] + 6)};
     }

@@ -205,6 +205,7 @@ typedef struct hearth_model_config {
 #define HEARTH_MODEL_NO_GGUF       1u /* behave as if built without GGUF */
 #define HEARTH_MODEL_NO_ONNX       2u
 #define HEARTH_MODEL_NO_FUSION     8u /* run a graph of tensors node by node, as it is written */
+#define HEARTH_MODEL_NO_SIMD_TOKENIZER 16u /* words are cut by scalar code and merged anew each time */
 #define HEARTH_MODEL_VOCAB_ONLY    4u /* tokenizer and metadata only; tensors may be absent */
 
 /* Open a model from bytes (format told by content). Time is proportional to the metadata, not to
@@ -387,7 +388,10 @@ typedef struct hearth_tokenizer_config {
     uint32_t struct_size;
     hearth_allocator allocator; /* for the tokenizer, and for what encoding a text takes */
     hearth_memory *memory;      /* encoding takes a call of it; NULL: from allocator */
+    uint32_t flags;             /* HEARTH_TOKENIZER_* */
 } hearth_tokenizer_config;
+
+#define HEARTH_TOKENIZER_NO_SIMD 1u /* as HEARTH_MODEL_NO_SIMD_TOKENIZER */
 
 /* From the bytes of the file, told apart by content; they are not needed afterwards. config may be
  * NULL. The JSON library itself uses the C heap while this runs.

@@ -64,6 +64,8 @@ static const struct hc_option cli_common[] = {
      "no worker threads: compute on the calling thread"},
     {"--no-arena", HC_FLAG, COMMON(no_arena), 0, 0, NULL,
      "blocks from the heap as they are needed, not one arena per session"},
+    {"--no-simd-tokenizer", HC_FLAG, COMMON(no_simd_tokenizer), 0, 0, NULL,
+     "words are cut by scalar code and merged anew each time"},
     {"--memory-limit", HC_BYTES, COMMON(memory_limit), 0, 0, "BYTES",
      "refuse what needs more, the file included; default: 2 GiB beyond it"},
     {"--external-data", HC_FLAG, COMMON(external_data), 0, 0, NULL,

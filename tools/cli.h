@@ -101,6 +101,7 @@ struct hc_common {
     bool cpu_strict;
     bool no_thread_pool;
     bool no_arena;
+    bool no_simd_tokenizer;
     uint64_t memory_limit; /* 0: none */
     bool json;
     bool no_mmap;

@@ -68,6 +68,7 @@ int hc_files_open(const struct hc_common *common, struct hc_model *m)
 {
     int no = 1, count = 1;
     *m = (struct hc_model){.path = common->model, .external_data = common->external_data,
+                           .no_simd_tokenizer = common->no_simd_tokenizer,
                            .process_bytes = hc_process_rss()};
     if (!client_weights(common->weights, &m->weights))
         return hc_fail(HC_USAGE, "--weights", "%s; q8_0 and bf16 are accepted", common->weights);
@@ -97,6 +98,7 @@ hearth_status hc_model_from_files(struct hc_model *m, uint32_t flags, hearth_err
         return HEARTH_E_MEMORY;
     for (size_t i = 0; i < m->n_files; i++)
         bytes[i] = (hearth_bytes){hearth_file_bytes(m->files[i]), hearth_file_size(m->files[i])};
+    flags |= m->no_simd_tokenizer ? HEARTH_MODEL_NO_SIMD_TOKENIZER : 0;
     hearth_model_config config = {.struct_size = sizeof config, .flags = flags, .weights = m->weights,
                                   .allocator = hearth_memory_allocator(m->memory)};
     const char *slash = strrchr(m->path, '/');

@@ -9,6 +9,7 @@
 struct hc_model {
     const char *path;
     hearth_weights weights;
+    bool no_simd_tokenizer;
     bool external_data; /* ONNX: tensors may lie in other files of its directory */
     hearth_file **files; /* [n_files], the parts of a split model in order */
     size_t n_files;

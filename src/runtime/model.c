@@ -96,6 +96,8 @@ hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,
         return status;
     }
     m->info.model_bytes = hb_arena_used(&m->arena);
+    if (m->tokenizer && (config->flags & HEARTH_MODEL_NO_SIMD_TOKENIZER))
+        hv_be_plain(m->tokenizer);
     *model = m;
     return HEARTH_OK;
 }

@@ -27,24 +27,20 @@ hearth_status hearth_tokenize_marked(const hearth_model *model, const char *text
     uint32_t f = (flags & HEARTH_TOKENIZE_SPECIAL ? HV_ADD_SPECIAL : 0) |
                  (flags & HEARTH_TOKENIZE_PARSE_SPECIAL ? HV_PARSE_SPECIAL : 0) |
                  (flags & HEARTH_TOKENIZE_CONTINUES ? HV_NO_PREFIX : 0);
-    size_t need = hv_encode_scratch_marked(tok, text, marks, text_len, f);
-    void *scratch = NULL;
-    struct hb_alloc hooks = {0};
-    if (need == SIZE_MAX)
-        return hb_fail(err, HEARTH_E_LIMIT, "text: %zu bytes; at most %zu are accepted", text_len,
-                       HV_MAX_TEXT);
-    if (need > 0) { /* only a very long word needs it */
-        hooks = model->hooks;
-        if (!hooks.alloc)
-            HB_TRY(hr_hooks(NULL, &hooks, err));
-        scratch = hooks.alloc(hooks.user, need);
-        if (!scratch)
-            return hb_fail(err, HEARTH_E_MEMORY, "text: the allocator refused %zu bytes", need);
-    }
+    /* only a very long word needs scratch, so it is asked for when one was met */
     hearth_status status =
-        hv_encode_marked(tok, text, marks, text_len, f, scratch, need, tokens, capacity, n, err);
-    if (scratch)
-        hooks.free(hooks.user, scratch, need);
+        hv_encode_marked(tok, text, marks, text_len, f, NULL, 0, tokens, capacity, n, err);
+    if (status != HEARTH_E_MEMORY)
+        return status;
+    size_t need = hv_encode_scratch_marked(tok, text, marks, text_len, f);
+    struct hb_alloc hooks = model->hooks;
+    if (!hooks.alloc)
+        HB_TRY(hr_hooks(NULL, &hooks, err));
+    void *scratch = hooks.alloc(hooks.user, need);
+    if (!scratch)
+        return hb_fail(err, HEARTH_E_MEMORY, "text: the allocator refused %zu bytes", need);
+    status = hv_encode_marked(tok, text, marks, text_len, f, scratch, need, tokens, capacity, n, err);
+    hooks.free(hooks.user, scratch, need);
     return status;
 }
 

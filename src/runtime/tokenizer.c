@@ -28,6 +28,8 @@ hearth_status hearth_tokenizer_open(const hearth_bytes *file, const hearth_token
     t->arena = arena;
     t->hooks = hooks;
     t->memory = c.memory;
+    if (c.flags & HEARTH_TOKENIZER_NO_SIMD)
+        hv_pipe_be_plain(t->pipe);
     *tokenizer = t;
     return HEARTH_OK;
 }

@@ -297,7 +297,8 @@ static hearth_status bpe_long_word(struct hv_sink *sink, const uint8_t *word, si
     return HEARTH_OK;
 }
 
-hearth_status hv_bpe_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole)
+/* Merge a word that is not in the cache. */
+static hearth_status bpe_new_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole)
 {
     const struct hv_tokenizer *tok = sink->tok;
     int32_t id = !whole               ? -1
@@ -309,6 +310,17 @@ hearth_status hv_bpe_word(struct hv_sink *sink, const uint8_t *word, size_t n, b
         return bpe_long_word(sink, word, n);
     else if (!sink->measuring)
         bpe_short_word(sink, word, n);
+    return HEARTH_OK;
+}
+
+hearth_status hv_bpe_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole)
+{
+    struct hv_cache_key key;
+    if (sink->measuring || hv_word_seen(sink, &key, word, n))
+        return sink->measuring && n > HV_SMALL_WORD ? bpe_new_word(sink, word, n, whole) : HEARTH_OK;
+    size_t before = sink->n;
+    HB_TRY(bpe_new_word(sink, word, n, whole));
+    hv_word_keep(sink, &key, before);
     return HEARTH_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "base/hb_check.h"
 #include "base/hb_reader.h"
 #include "base/hb_unicode.h"
+#include "tokenizer/hv_cache.h"
 #include "tokenizer/hv_pretok.h"
 #include "tokenizer/hv_tokenizer.h"
 #include <string.h>
@@ -80,8 +81,10 @@ struct hv_tokenizer {
     bool lowercase, strip_accents;
     struct hv_text wpm_prefix;
     uint32_t max_word_chars;
+    uint8_t plain[128];           /* a character that stays in a word, in normal form; 0: it cuts or goes */
     bool by_characters, byte_fallback, fuse_unk; /* BPE */
     struct hv_text word_end;
+    struct hv_cache cache;        /* of words; written while texts are encoded */
     struct hv_stats stats;
 };
 
@@ -161,6 +164,35 @@ HB_INLINE void hv_emit_unknown(struct hv_sink *sink)
 {
     if (sink->tok->ids[HV_ID_UNK] >= 0)
         hv_emit(sink, sink->tok->ids[HV_ID_UNK]);
+}
+
+/* Emit a word that was seen before: true, and it is done. Else k is its key, for hv_word_keep. */
+HB_INLINE bool hv_word_seen(struct hv_sink *sink, struct hv_cache_key *k, const uint8_t *word, size_t n)
+{
+    int32_t ids[HV_CACHE_IDS];
+    if (!sink->tok->cache.entries || n > HV_CACHE_WORD || n == 0) {
+        k->len = 0;
+        return false;
+    }
+    hv_cache_key_of(k, word, n);
+    uint32_t count = hv_cache_get(&sink->tok->cache, k, ids);
+    if (count == 0)
+        return false;
+    if (HB_LIKELY(sink->n + 4 <= sink->capacity && count <= 4)) {
+        memcpy(sink->ids + sink->n, ids, 4 * sizeof *ids); /* what is behind `count` is overwritten */
+        sink->n += count;
+    } else {
+        for (uint32_t i = 0; i < count; i++)
+            hv_emit(sink, ids[i]);
+    }
+    return true;
+}
+
+/* Keep the ids that were emitted since there were `before` of them. */
+HB_INLINE void hv_word_keep(const struct hv_sink *sink, const struct hv_cache_key *k, size_t before)
+{
+    if (k->len && sink->n > before && sink->n - before <= HV_CACHE_IDS && sink->n <= sink->capacity)
+        hv_cache_put(&sink->tok->cache, k, sink->ids + before, (uint32_t)(sink->n - before));
 }
 
 /* Scratch of this many bytes for one word: HEARTH_E_MEMORY when there is less. When measuring,

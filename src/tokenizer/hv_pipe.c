@@ -13,6 +13,12 @@ size_t hv_pipe_vocab_size(const struct hv_pipe *pipe)
     return pipe->n_tokens;
 }
 
+void hv_pipe_be_plain(struct hv_pipe *pipe)
+{
+    if (pipe->words)
+        hv_be_plain(pipe->words);
+}
+
 size_t hv_pipe_max_ids(const struct hv_pipe *pipe)
 {
     return pipe->max_ids;

@@ -55,6 +55,7 @@ hearth_status hv_pipe_encode(const struct hv_pipe *pipe, const char *text, size_
 size_t hv_pipe_vocab_size(const struct hv_pipe *pipe);
 /* The truncation the file asks for, 0 for none; the id that pads, -1 if the file names none. */
 size_t hv_pipe_max_ids(const struct hv_pipe *pipe);
+void hv_pipe_be_plain(struct hv_pipe *pipe); /* as hv_be_plain */
 /* The text of a token as stored; NULL past the end. */
 const struct hv_text *hv_pipe_token(const struct hv_pipe *pipe, int32_t id);
 

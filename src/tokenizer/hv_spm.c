@@ -313,8 +313,13 @@ hearth_status hv_spm_encode(struct hv_sink *sink, const uint8_t *text, size_t n,
         if (word.symbols <= HV_SMALL_WORD) {
             uint8_t bytes[SPM_SHORT_BYTES];
             if (!sink->measuring) {
+                struct hv_cache_key key;
+                size_t before = sink->n;
                 spm_copy(bytes, text, pos, word.end, prefix);
-                spm_short_word(sink, bytes, word.bytes);
+                if (!hv_word_seen(sink, &key, bytes, word.bytes)) {
+                    spm_short_word(sink, bytes, word.bytes);
+                    hv_word_keep(sink, &key, before);
+                }
             }
             pos = word.end;
             continue;

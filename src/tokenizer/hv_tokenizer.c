@@ -8,7 +8,7 @@ void hv_config_init(struct hv_config *config, enum hv_kind kind)
         .bos = -1, .eos = -1, .eot = -1, .eom = -1, .unk = -1, .sep = -1, .pad = -1, .cls = -1,
         .mask = -1,
         .add_bos = HV_AUTO, .add_eos = HV_AUTO, .add_sep = HV_AUTO, .add_space_prefix = HV_AUTO,
-        .wpm_prefix = {"##", 2}, .max_word_chars = HV_MAX_WORD_CHARS,
+        .wpm_prefix = {"##", 2}, .max_word_chars = HV_MAX_WORD_CHARS, .cache_words = HV_CACHE_WORDS,
         .remove_extra_whitespaces = HV_AUTO, .lowercase = HV_AUTO, .strip_accents = HV_AUTO,
     };
     if (kind == HV_SPM) { /* files of the first converters leave these out */
@@ -144,6 +144,20 @@ static hearth_status tokenizer_pretok(struct hv_tokenizer *tok, const struct hv_
                    (int)(config->pre.len < 60 ? config->pre.len : 60), config->pre.bytes);
 }
 
+/* A power of two of sets; a small vocabulary has few words worth it. */
+static hearth_status tokenizer_cache(struct hv_tokenizer *tok, struct hb_arena *arena, uint32_t words,
+                                     hearth_error *err)
+{
+    uint32_t bits = 4;
+    if (words == 0 || !HEARTH_WITH_SIMD_TOKENIZER)
+        return HEARTH_OK;
+    while (bits < 20 && (2u * HV_CACHE_WAYS << bits) <= words && ((uint32_t)HV_CACHE_WAYS << bits) < tok->n_tokens)
+        bits++;
+    tok->cache.shift = 64 - bits;
+    return HB_ARENA_NEW(arena, struct hv_cache_entry, (size_t)HV_CACHE_WAYS << bits,
+                        &tok->cache.entries, err);
+}
+
 hearth_status hv_tokenizer_create(struct hb_arena *arena, const struct hv_config *config,
                                   struct hv_tokenizer **out, hearth_error *err)
 {
@@ -168,8 +182,14 @@ hearth_status hv_tokenizer_create(struct hb_arena *arena, const struct hv_config
     else
         HB_TRY(hv_wpm_build(tok, err));
     HB_TRY(hv_pieces_build(tok, arena, err));
+    HB_TRY(tokenizer_cache(tok, arena, config->cache_words, err));
     *out = tok;
     return HEARTH_OK;
+}
+
+void hv_be_plain(struct hv_tokenizer *tok)
+{
+    tok->cache.entries = NULL;
 }
 
 const struct hv_stats *hv_tokenizer_stats(const struct hv_tokenizer *tok)

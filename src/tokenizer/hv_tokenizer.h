@@ -6,7 +6,8 @@
  *
  * Kinds: byte-level BPE (gpt2), SPM (SentencePiece BPE with scores, llama) and WordPiece (bert).
  *
- * A tokenizer is immutable once made: any number of threads may use it. After creation nothing is
+ * A tokenizer is immutable once made, but for a cache of words (hv_cache.h) that changes no result: any
+ * number of threads may use it. After creation nothing is
  * allocated. Encoding takes O(n log n) for one word of n bytes and O(total) over words, so
  * the time per byte is flat for any input; only words longer than HV_SMALL_WORD symbols need scratch.
  *
@@ -22,6 +23,7 @@
 #define HV_MAX_TEXT       ((size_t)1 << 31)  /* bytes of one text */
 #define HV_SMALL_WORD     32                 /* symbols merged on the stack */
 #define HV_MAX_WORD_CHARS 100                /* WordPiece: a longer word is unknown */
+#define HV_CACHE_WORDS    16384
 #define HV_WORD_CHARS_CAP 256                /* what a file may set instead */
 
 struct hv_tokenizer;
@@ -87,6 +89,7 @@ struct hv_config {
     int lowercase, strip_accents;
     struct hv_text wpm_prefix;     /* of HV_WPM_CONTINUATION; "##" */
     uint32_t max_word_chars;       /* a longer word is unknown; 100 */
+    uint32_t cache_words;          /* most words whose ids are kept; 0: none; HV_CACHE_WORDS */
 };
 
 void hv_config_init(struct hv_config *config, enum hv_kind kind);
@@ -110,6 +113,9 @@ enum hv_strip hv_strip_rule(struct hv_text model_name, struct hv_text pre, struc
  * result, or makes a control token; of equal merges the first counts. */
 hearth_status hv_tokenizer_create(struct hb_arena *arena, const struct hv_config *config,
                                   struct hv_tokenizer **out, hearth_error *err);
+
+/* The feature simd_tokenizer off: words are cut and merged anew each time. Before the first text. */
+void hv_be_plain(struct hv_tokenizer *tok);
 
 struct hv_stats {
     size_t merges_used, merges_skipped;

@@ -21,6 +21,10 @@ struct wpm_word {
 
 hearth_status hv_wpm_build(struct hv_tokenizer *tok, hearth_error *err)
 {
+    for (uint32_t c = 0; c < 0x80; c++) {
+        bool cut = hv_bert_goes(c) || hv_bert_is_punct(c) || (hb_uc_bit(c) & HB_UC_SPACE);
+        tok->plain[c] = (uint8_t)(cut ? 0 : tok->lowercase && c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    }
     if (hv_normalize_available())
         return HEARTH_OK;
     return hb_fail(err, HEARTH_E_UNSUPPORTED,
@@ -62,11 +66,9 @@ static int32_t wpm_longest(const struct hv_tokenizer *tok, const struct wpm_word
     return found;
 }
 
-/* The word ends: its pieces, or the unknown token. */
-static void wpm_finish(struct hv_sink *sink, struct wpm_word *w)
+/* A word that is not in the cache: its pieces, or the unknown token. */
+static void wpm_pieces(struct hv_sink *sink, const struct wpm_word *w)
 {
-    if (w->chars == 0)
-        return;
     size_t before = sink->n, first = 0, begin = 0;
     while (w->chars <= sink->tok->max_word_chars && first < w->chars) {
         size_t chars, bytes;
@@ -80,6 +82,18 @@ static void wpm_finish(struct hv_sink *sink, struct wpm_word *w)
     if (first < w->chars) {
         sink->n = before;
         hv_emit_unknown(sink);
+    }
+}
+
+static void wpm_finish(struct hv_sink *sink, struct wpm_word *w)
+{
+    struct hv_cache_key key;
+    size_t before = sink->n;
+    if (w->chars == 0)
+        return;
+    if (!hv_word_seen(sink, &key, w->bytes, w->len)) {
+        wpm_pieces(sink, w);
+        hv_word_keep(sink, &key, before);
     }
     w->len = w->chars = 0;
 }
@@ -109,12 +123,26 @@ static void wpm_char(struct hv_sink *sink, struct wpm_word *w, uint32_t cp, bool
         wpm_finish(sink, w);
 }
 
+/* Characters of ASCII that stay in a word, from pos on. */
+static size_t wpm_plain_run(const struct hv_tokenizer *tok, const uint8_t *text, size_t n, size_t pos,
+                            struct wpm_word *w)
+{
+    while (pos < n && text[pos] < 0x80 && tok->plain[text[pos]] && w->chars < HV_WORD_CHARS_CAP) {
+        w->bytes[w->len++] = tok->plain[text[pos++]];
+        w->ends[w->chars++] = 1;
+    }
+    return pos;
+}
+
 void hv_wpm_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
 {
     const struct hv_tokenizer *tok = sink->tok;
     struct wpm_word w = {.len = 0};
     for (size_t pos = 0; pos < n;) {
         uint32_t cp, normal[HV_NORMAL_MAX];
+        pos = wpm_plain_run(tok, text, n, pos, &w);
+        if (pos == n)
+            break;
         pos += hb_utf8_take(text + pos, n - pos, &cp);
         if (hv_bert_goes(cp))
             continue;

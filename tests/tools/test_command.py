@@ -310,7 +310,7 @@ class Limits(Base):
 
     def test_switches_change_no_text(self):
         want = generate("-p", PROMPT, "-n", 8, "--ignore-eos")["tokens"]
-        for switch in (["--no-thread-pool"], ["--no-arena"], ["--cpu-mask", "0", "--cpu-strict"]):
+        for switch in (["--no-thread-pool"], ["--no-arena"], ["--no-simd-tokenizer"], ["--cpu-mask", "0", "--cpu-strict"]):
             self.assertEqual(generate("-p", PROMPT, "-n", 8, "--ignore-eos", *switch)["tokens"], want)
 
     def test_a_prompt_longer_than_the_context(self):
