@@ -27,6 +27,9 @@ hearth_status hr_call_end(struct hr_call *call, hearth_status status, hearth_err
  * NULL: anything fits. */
 hearth_status hr_memory_fits(const hearth_memory *memory, const char *what, uint64_t bytes,
                              hearth_error *err);
+/* Hooks for a session's block: of the system, on huge pages, where the memory has no allocator of its
+ * own. */
+hearth_allocator hr_memory_blocks(hearth_memory *memory);
 uint64_t hr_memory_call_limit(const hearth_memory *memory);
 
 /* The hooks for an object: those it was configured with, else those of the memory. */

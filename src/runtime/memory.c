@@ -18,7 +18,6 @@
 #define MEMORY_CALL_BYTES ((uint64_t)256 << 10)
 #define MEMORY_CALLS      16
 #define MEMORY_BUFFERS    64
-#define MEMORY_LARGE      ((size_t)2 << 20) /* from here on blocks come from the system itself */
 
 struct hearth_memory {
     struct hb_budget budget;
@@ -36,21 +35,6 @@ struct hearth_memory {
 
 /* ---- memory for anything ---- */
 
-/* Which of two sources a block has depends on its size alone: free is told it. */
-static void *memory_get(const struct hearth_memory *m, size_t size)
-{
-    return m->from_os && size >= MEMORY_LARGE ? hb_os_block_alloc(size)
-                                              : m->hooks.alloc(m->hooks.user, size);
-}
-
-static void memory_put(const struct hearth_memory *m, void *p, size_t size)
-{
-    if (m->from_os && size >= MEMORY_LARGE)
-        hb_os_block_free(p, size);
-    else
-        m->hooks.free(m->hooks.user, p, size);
-}
-
 static bool memory_take(struct hearth_memory *m, uint64_t bytes)
 {
     if (hb_budget_take(&m->budget, bytes))
@@ -64,7 +48,7 @@ static void *memory_alloc(void *user, size_t size)
     struct hearth_memory *m = user;
     if (!memory_take(m, size))
         return NULL;
-    void *p = memory_get(m, size);
+    void *p = m->hooks.alloc(m->hooks.user, size);
     if (!p)
         hb_budget_give(&m->budget, size);
     return p;
@@ -75,13 +59,39 @@ static void memory_free(void *user, void *p, size_t size)
     struct hearth_memory *m = user;
     if (!p)
         return;
-    memory_put(m, p, size);
+    m->hooks.free(m->hooks.user, p, size);
     hb_budget_give(&m->budget, size);
 }
 
 hearth_allocator hearth_memory_allocator(hearth_memory *memory)
 {
     return (hearth_allocator){memory_alloc, memory_free, memory};
+}
+
+static void *memory_block_alloc(void *user, size_t size)
+{
+    struct hearth_memory *m = user;
+    if (!memory_take(m, size))
+        return NULL;
+    void *p = hb_os_block_alloc(size);
+    if (!p)
+        hb_budget_give(&m->budget, size);
+    return p;
+}
+
+static void memory_block_free(void *user, void *p, size_t size)
+{
+    struct hearth_memory *m = user;
+    if (!p)
+        return;
+    hb_os_block_free(p, size);
+    hb_budget_give(&m->budget, size);
+}
+
+hearth_allocator hr_memory_blocks(hearth_memory *memory)
+{
+    return memory->from_os ? (hearth_allocator){memory_block_alloc, memory_block_free, memory}
+                           : hearth_memory_allocator(memory);
 }
 
 hearth_status hr_memory_hooks(hearth_memory *memory, const hearth_allocator *allocator,

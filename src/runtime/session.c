@@ -93,7 +93,7 @@ static hearth_status session_defaults(const hearth_model *m, const hearth_sessio
     if (in)
         memcpy(c, in, in->struct_size < sizeof *c ? in->struct_size : sizeof *c);
     if (c->memory && !c->allocator.alloc && !c->allocator.free)
-        c->allocator = hearth_memory_allocator(c->memory);
+        c->allocator = hr_memory_blocks(c->memory);
     if (m->info.kind != HEARTH_MODEL_GENERATIVE)
         return hb_fail(err, HEARTH_E_UNSUPPORTED,
                        "session: this model holds no graph that generates text");
@@ -226,8 +226,10 @@ static hearth_status session_measure(const hearth_model *model,
         hearth_session *s;
         size_t total = 0, scratch = 0;
         void *mem = hooks.alloc(hooks.user, size);
-        if (!mem)
+        if (!mem) {
+            HB_TRY(hr_memory_fits(config->memory, "session", size, err));
             return hb_fail(err, HEARTH_E_MEMORY, "session: the allocator refused %zu bytes", size);
+        }
         hb_arena_init_fixed(&arena, mem, size);
         hearth_status status = session_build(model, config, &arena, &s, err);
         bool fits = true;
@@ -274,7 +276,7 @@ static hearth_status session_config_copy(const hearth_session_config *in, hearth
     if (in)
         memcpy(c, in, in->struct_size < sizeof *c ? in->struct_size : sizeof *c);
     if (c->memory && !c->allocator.alloc && !c->allocator.free)
-        c->allocator = hearth_memory_allocator(c->memory);
+        c->allocator = hr_memory_blocks(c->memory);
     return HEARTH_OK;
 }
 
