@@ -1,12 +1,14 @@
 /* Is encoding linear, and how fast is it? One thread.
  *
- *   bench_tokenizer VOCAB.gguf [--text=FILE] [--max=16777216] [--pre=NAME] [--plain]
+ *   bench_tokenizer VOCAB.gguf [--text=FILE] [--max=16777216] [--pre=NAME] [--level=NAME] [--plain]
  *
  * JSON lines: creation (ms, bytes); ns per byte of inputs that have hurt tokenizers elsewhere, from
  * 1 KiB to --max; MB/s of a text file. A vocabulary that lacks tokens for some bytes cannot give random
  * bytes back; that is said, as any other input that does not come back would be. */
 #define _POSIX_C_SOURCE 200809L
 #include "tokenizer/vocab_support.h"
+#include "base/os/hb_os.h"
+#include "kernels/kernels.h"
 #include <time.h>
 
 static double now(void)
@@ -89,6 +91,7 @@ int main(int argc, char **argv)
     struct vocab v;
     hearth_error err = {0};
     size_t max = (size_t)16 << 20;
+    enum hk_level level = HK_LEVEL_COUNT;
     if (argc < 2 || !vocab_open(&v, argv[1], &err)) {
         fprintf(stderr, "bench_tokenizer: %s: %s\n", argc < 2 ? "no vocabulary" : argv[1], err.text);
         return 2;
@@ -99,6 +102,8 @@ int main(int argc, char **argv)
             file = argv[i] + 7;
         else if (strncmp(argv[i], "--max=", 6) == 0)
             max = (size_t)strtoull(argv[i] + 6, NULL, 10);
+        else if (strncmp(argv[i], "--level=", 8) == 0)
+            level = hk_level_from_name(argv[i] + 8);
         else if (strcmp(argv[i], "--plain") == 0)
             v.config.cache_words = 0;
         else if (strncmp(argv[i], "--pre=", 6) == 0)
@@ -106,6 +111,11 @@ int main(int argc, char **argv)
     }
     if (hv_tokenizer_create(&v.arena, &v.config, &v.tok, &err) != HEARTH_OK)
         return 2;
+    if (v.config.cache_words) {
+        struct hk_table kernels;
+        hk_select(&kernels, hb_os_cpu_features(), level);
+        hv_classify_by(v.tok, kernels.classify);
+    }
     bench_creation(&v);
     char *text = malloc(max + 1);
     for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++) {

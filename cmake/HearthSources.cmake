@@ -33,6 +33,7 @@ list(APPEND HEARTH_SOURCES
   src/tokenizer/hv_tokenizer.c
   src/tokenizer/hv_vocab.c
   src/tokenizer/hv_cache.c
+  src/tokenizer/hv_words.c
   src/tokenizer/hv_alphabet.c
   src/tokenizer/hv_special.c
   src/tokenizer/hv_encode.c

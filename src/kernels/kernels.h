@@ -327,6 +327,11 @@ typedef void hk_hadamard_fn(float *restrict x, size_t n, size_t block);
 typedef void hk_narrow_fn(uint16_t *restrict y, const float *restrict x, size_t n);
 typedef uint32_t hk_max_abs_fn(const float *x, size_t n);
 
+/* Classes of n bytes of text (classify_scalar.c): HK_CLASSES words of bits for each 64 of them, bit i for
+ * byte i; bits past n are 0. */
+enum { HK_CLASS_LETTERS, HK_CLASS_DIGITS, HK_CLASS_SPACES, HK_CLASS_WIDE, HK_CLASSES };
+typedef void hk_classify_fn(uint64_t *restrict out, const uint8_t *restrict p, size_t n);
+
 /* Canonical LEB128 of u32 values (varint_scalar.c). Encode gives the number of bytes; out has
  * HK_VARINT_ROOM(n) of them, and what lies behind the result is undefined. Decode takes values while they are
  * canonical, whole and below 2^32, at most `capacity`: it gives the bytes it took, and their number of values;

@@ -63,6 +63,7 @@ const struct hk_table hk_table_avx2 = {
     .f32_to_f16 = hk_f32_to_f16__avx2,
     .f32_to_bf16 = hk_f32_to_bf16__avx2,
     .max_abs_bits = hk_max_abs_bits__avx2,
+    .classify = hk_classify__avx2,
     .varint_encode = hk_varint_encode__avx2,
     .varint_decode = hk_varint_decode__avx2,
     .kv =

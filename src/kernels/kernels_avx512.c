@@ -58,6 +58,7 @@ const struct hk_table hk_table_avx512 = {
     .f32_to_f16 = hk_f32_to_f16__avx512,
     .f32_to_bf16 = hk_f32_to_bf16__avx512,
     .max_abs_bits = hk_max_abs_bits__avx512,
+    .classify = hk_classify__avx512,
     .kv =
         {
 #define HK_KVTYPE(id, name) [HK_KV_##id] = AVX512_KV(name),

@@ -60,6 +60,7 @@ const struct hk_table hk_table_neon = {
     .f32_to_f16 = hk_f32_to_f16__neon,
     .f32_to_bf16 = hk_f32_to_bf16__neon,
     .max_abs_bits = hk_max_abs_bits__neon,
+    .classify = hk_classify__neon,
     .kv =
         {
 #define HK_KVTYPE(id, name) [HK_KV_##id] = NEON_KV(name),

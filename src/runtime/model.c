@@ -61,6 +61,14 @@ static hearth_model_config model_config(const hearth_model_config *given)
     return c;
 }
 
+/* The best level there is: all of them give the same classes, so no session's choice matters. */
+static void model_vectors(struct hv_tokenizer *tokenizer)
+{
+    struct hk_table kernels;
+    hk_select(&kernels, hb_os_cpu_features(), HK_LEVEL_COUNT);
+    hv_classify_by(tokenizer, kernels.classify);
+}
+
 hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,
                                 const hearth_model_config *given, hearth_model **model,
                                 hearth_error *err)
@@ -98,6 +106,8 @@ hearth_status hearth_model_open(const hearth_bytes *files, size_t n_files,
     m->info.model_bytes = hb_arena_used(&m->arena);
     if (m->tokenizer && (config->flags & HEARTH_MODEL_NO_SIMD_TOKENIZER))
         hv_be_plain(m->tokenizer);
+    else if (m->tokenizer)
+        model_vectors(m->tokenizer);
     *model = m;
     return HEARTH_OK;
 }

@@ -12,6 +12,7 @@
  * ACL 2016; ranks and bytes as in the GPT-2 encoder. */
 #include "tokenizer/hv_heap.h"
 #include "tokenizer/hv_internal.h"
+#include "tokenizer/hv_words.h"
 
 HB_INLINE uint32_t bpe_pair_hash(uint32_t left, uint32_t right)
 {
@@ -328,6 +329,12 @@ hearth_status hv_bpe_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
 {
     const struct hv_tokenizer *tok = sink->tok;
     bool whole = tok->pretok->flags & HV_PRE_WHOLE_WORD;
+    struct hv_words_fast fast;
+    if (hv_words_fast_begin(&fast, tok->pretok, tok->classify, text, n)) {
+        for (size_t pos = 0, len; (len = hv_words_fast_next(&fast, pos)) > 0; pos += len)
+            HB_TRY(hv_bpe_word(sink, text + pos, len, whole));
+        return HEARTH_OK;
+    }
     struct hv_words words = {.text = text, .len = n};
     for (;;) {
         size_t len = hv_words_next(tok->pretok, &words);

@@ -57,6 +57,7 @@ struct hv_specials {
 struct hv_tokenizer {
     enum hv_kind kind;
     const struct hv_pretok *pretok;
+    hv_classify_fn *classify;     /* NULL: words by the scalar scanners */
     const struct hv_text *tokens; /* [n_tokens] borrowed */
     uint32_t n_tokens;
     uint16_t *attr;               /* [n_tokens] */

@@ -187,8 +187,14 @@ hearth_status hv_tokenizer_create(struct hb_arena *arena, const struct hv_config
     return HEARTH_OK;
 }
 
+void hv_classify_by(struct hv_tokenizer *tok, hv_classify_fn *classify)
+{
+    tok->classify = HEARTH_WITH_SIMD_TOKENIZER ? classify : NULL;
+}
+
 void hv_be_plain(struct hv_tokenizer *tok)
 {
+    tok->classify = NULL;
     tok->cache.entries = NULL;
 }
 

@@ -114,6 +114,12 @@ enum hv_strip hv_strip_rule(struct hv_text model_name, struct hv_text pre, struc
 hearth_status hv_tokenizer_create(struct hb_arena *arena, const struct hv_config *config,
                                   struct hv_tokenizer **out, hearth_error *err);
 
+/* Classes of n bytes of text, as the kernel `classify` gives them: four words of bits for each 64 bytes, of
+ * letters, digits, white space and bytes past ASCII. */
+typedef void hv_classify_fn(uint64_t *bits, const uint8_t *p, size_t n);
+
+/* Find words by such bits, where the pre-tokenizer is one that can (hv_words.h). Before the first text. */
+void hv_classify_by(struct hv_tokenizer *tok, hv_classify_fn *classify);
 /* The feature simd_tokenizer off: words are cut and merged anew each time. Before the first text. */
 void hv_be_plain(struct hv_tokenizer *tok);
 

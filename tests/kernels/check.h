@@ -136,6 +136,7 @@ void ck_report(struct ck *c, const char *shape, double ns[CK_TIMES], double byte
     X(hk_binary_fn)                                                                                \
     X(hk_rope_fn)                                                                                  \
     X(hk_narrow_fn)                                                                                \
+    X(hk_classify_fn)                                                                              \
     X(hk_varint_encode_fn)                                                                         \
     X(hk_varint_decode_fn)                                                                         \
     X(hk_max_abs_fn)                                                                               \
