@@ -42,7 +42,7 @@ static double time_encode(const struct vocab *v, const char *text, size_t len, s
     char *scratch = malloc(need + 1);
     int32_t *ids = malloc(most * sizeof *ids);
     double best = 1e9, spent = 0;
-    for (int run = 0; run < 50 && (run < 3 || spent < 0.2); run++) {
+    for (int run = 0; run < 50 && (run < 3 || spent < (len > 4000000 ? 3.0 : 0.2)); run++) {
         double start = now();
         if (hv_encode(v->tok, text, len, 0, scratch, need, ids, most, n, NULL) != HEARTH_OK)
             exit(1);

@@ -314,14 +314,47 @@ static hearth_status bpe_new_word(struct hv_sink *sink, const uint8_t *word, siz
     return HEARTH_OK;
 }
 
-hearth_status hv_bpe_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole)
+/* A word with its key. */
+static hearth_status bpe_keyed_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole,
+                                    const struct hv_cache_key *key)
 {
-    struct hv_cache_key key;
-    if (sink->measuring || hv_word_seen(sink, &key, word, n))
+    if (sink->measuring || hv_word_known(sink, key))
         return sink->measuring && n > HV_SMALL_WORD ? bpe_new_word(sink, word, n, whole) : HEARTH_OK;
     size_t before = sink->n;
     HB_TRY(bpe_new_word(sink, word, n, whole));
-    hv_word_keep(sink, &key, before);
+    hv_word_keep(sink, key, before);
+    return HEARTH_OK;
+}
+
+hearth_status hv_bpe_word(struct hv_sink *sink, const uint8_t *word, size_t n, bool whole)
+{
+    struct hv_cache_key key;
+    hv_word_key(sink, &key, word, n);
+    return bpe_keyed_word(sink, word, n, whole, &key);
+}
+
+/* Words some way ahead, so that their places in the cache are on the way before they are looked at. */
+#define BPE_AHEAD 16
+
+struct bpe_ahead {
+    size_t pos, len;
+    struct hv_cache_key key;
+};
+
+static hearth_status bpe_words_ahead(struct hv_sink *sink, struct hv_words_fast *fast, bool whole)
+{
+    struct bpe_ahead w[BPE_AHEAD];
+    for (size_t pos = 0, n = BPE_AHEAD; n == BPE_AHEAD;) {
+        for (n = 0; n < BPE_AHEAD && (w[n].len = hv_words_fast_next(fast, pos)) > 0; n++) {
+            w[n].pos = pos;
+            hv_word_key(sink, &w[n].key, fast->text + pos, w[n].len);
+            if (w[n].key.len)
+                hv_cache_prefetch(&sink->tok->cache, &w[n].key);
+            pos += w[n].len;
+        }
+        for (size_t i = 0; i < n; i++)
+            HB_TRY(bpe_keyed_word(sink, fast->text + w[i].pos, w[i].len, whole, &w[i].key));
+    }
     return HEARTH_OK;
 }
 
@@ -330,11 +363,8 @@ hearth_status hv_bpe_encode(struct hv_sink *sink, const uint8_t *text, size_t n)
     const struct hv_tokenizer *tok = sink->tok;
     bool whole = tok->pretok->flags & HV_PRE_WHOLE_WORD;
     struct hv_words_fast fast;
-    if (hv_words_fast_begin(&fast, tok->pretok, tok->classify, text, n)) {
-        for (size_t pos = 0, len; (len = hv_words_fast_next(&fast, pos)) > 0; pos += len)
-            HB_TRY(hv_bpe_word(sink, text + pos, len, whole));
-        return HEARTH_OK;
-    }
+    if (hv_words_fast_begin(&fast, tok->pretok, tok->classify, text, n))
+        return bpe_words_ahead(sink, &fast, whole);
     struct hv_words words = {.text = text, .len = n};
     for (;;) {
         size_t len = hv_words_next(tok->pretok, &words);

@@ -107,6 +107,11 @@ HB_INLINE uint32_t hv_cache_get(const struct hv_cache *c, const struct hv_cache_
     return 0;
 }
 
+HB_INLINE void hv_cache_prefetch(const struct hv_cache *c, const struct hv_cache_key *k)
+{
+    HB_PREFETCH(hv_cache_at(c, k, 0));
+}
+
 /* Keep a word's ids, 1 <= n <= HV_CACHE_IDS, in place of another's. */
 void hv_cache_put(const struct hv_cache *c, const struct hv_cache_key *k, const int32_t *ids,
                   uint32_t n);

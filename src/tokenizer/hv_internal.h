@@ -167,16 +167,19 @@ HB_INLINE void hv_emit_unknown(struct hv_sink *sink)
         hv_emit(sink, sink->tok->ids[HV_ID_UNK]);
 }
 
-/* Emit a word that was seen before: true, and it is done. Else k is its key, for hv_word_keep. */
-HB_INLINE bool hv_word_seen(struct hv_sink *sink, struct hv_cache_key *k, const uint8_t *word, size_t n)
+/* The key of a word, of length 0 where words of its kind are not kept. */
+HB_INLINE void hv_word_key(const struct hv_sink *sink, struct hv_cache_key *k, const uint8_t *word, size_t n)
+{
+    k->len = 0;
+    if (sink->tok->cache.entries && n <= HV_CACHE_WORD && n > 0)
+        hv_cache_key_of(k, word, n);
+}
+
+/* Emit a word that was seen before: true, and it is done. */
+HB_INLINE bool hv_word_known(struct hv_sink *sink, const struct hv_cache_key *k)
 {
     int32_t ids[HV_CACHE_IDS];
-    if (!sink->tok->cache.entries || n > HV_CACHE_WORD || n == 0) {
-        k->len = 0;
-        return false;
-    }
-    hv_cache_key_of(k, word, n);
-    uint32_t count = hv_cache_get(&sink->tok->cache, k, ids);
+    uint32_t count = k->len ? hv_cache_get(&sink->tok->cache, k, ids) : 0;
     if (count == 0)
         return false;
     if (HB_LIKELY(sink->n + 4 <= sink->capacity && count <= 4)) {
@@ -187,6 +190,13 @@ HB_INLINE bool hv_word_seen(struct hv_sink *sink, struct hv_cache_key *k, const 
             hv_emit(sink, ids[i]);
     }
     return true;
+}
+
+/* Both at once; else k is its key, for hv_word_keep. */
+HB_INLINE bool hv_word_seen(struct hv_sink *sink, struct hv_cache_key *k, const uint8_t *word, size_t n)
+{
+    hv_word_key(sink, k, word, n);
+    return hv_word_known(sink, k);
 }
 
 /* Keep the ids that were emitted since there were `before` of them. */
