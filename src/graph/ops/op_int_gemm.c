@@ -127,6 +127,7 @@ static void int_gemm_blocks(struct ht_bind *b, const struct ht_step *s)
     g->in_place = s->in[0]->type == HK_U8 && g->k % 4 == 0;
     g->tiles = (g->n + HK_I8_COLS - 1) / HK_I8_COLS;
     int64_t per = INT_GEMM_LEFT / (g->k + 1) / INT_GEMM_ROWS + 1; /* of INT_GEMM_ROWS */
+    per = per > most && most > 0 ? most : per; /* scratch is no larger than the rows there are */
     while (per > 1 && g->batches * g->tiles * ((most + per - 1) / per) < enough)
         per--;
     while (per < most && g->batches * g->tiles * ((most + per - 1) / per) > HT_MAX_UNITS)
