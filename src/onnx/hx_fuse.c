@@ -345,18 +345,28 @@ static const struct {
     {"matmul_act", fuse_act},
 };
 
+static hearth_status fuse_unknown(const char *name, size_t n, hearth_error *err)
+{
+    char known[160];
+    size_t len = 0;
+    for (size_t r = 0; r < HB_COUNT(fuse_rewrites); r++)
+        len += hb_format(known + len, sizeof known - len, " %s", fuse_rewrites[r].name);
+    return hb_fail(err, HEARTH_E_NOT_FOUND, "rewrites: there is none of the name '%.*s'; known:%s", (int)n, name, known);
+}
+
 /* Bits of the rewrites that a list names. */
 static hearth_status fuse_without(const char *list, uint32_t *without, hearth_error *err)
 {
     *without = 0;
     for (const char *at = list ? list : ""; *at;) {
-        size_t n = strcspn(at, ","), r = 0;
+        size_t n = 0, r = 0;
+        while (at[n] && at[n] != ',')
+            n++;
         while (r < HB_COUNT(fuse_rewrites) &&
                (strlen(fuse_rewrites[r].name) != n || memcmp(fuse_rewrites[r].name, at, n) != 0))
             r++;
         if (r == HB_COUNT(fuse_rewrites))
-            return hb_fail(err, HEARTH_E_NOT_FOUND, "rewrites: there is none of the name '%.*s'", (int)(n < 64 ? n : 64),
-                           at);
+            return fuse_unknown(at, n < 64 ? n : 64, err);
         *without |= 1u << r;
         at += n + (at[n] == ',');
     }
