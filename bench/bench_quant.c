@@ -97,6 +97,15 @@ __attribute__((target("avx2"))) static double peak_avx2(void)
 #undef OP
 }
 
+static double peak_avx2_vnni(void) /* called where the level runs */
+{
+    double t;
+#define OP(i) "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm" #i "\n"
+    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
+    return 200000.0 * 12 * 64 / t * 1e-9;
+#undef OP
+}
+
 __attribute__((target("avx512f"))) static double peak_avx512_float(void)
 {
     double t;
@@ -131,6 +140,8 @@ static double peak_of(const char *level, int is_float)
 #if defined(__x86_64__)
     if (!strcmp(level, "avx512"))
         return is_float ? peak_avx512_float() : peak_avx512();
+    if (!strcmp(level, "avx2_vnni"))
+        return is_float ? peak_avx2_float() : peak_avx2_vnni();
     if (!strcmp(level, "avx2"))
         return is_float ? peak_avx2_float() : peak_avx2();
 #endif

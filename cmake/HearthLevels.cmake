@@ -1,8 +1,11 @@
 # Kernel levels (src/kernels/levels.def): which of them this build contains, and the compiler flags of
 # their files. A file belongs to a level by the end of its name: norm_avx2.c. Sets HEARTH_KERNEL_SOURCES.
 
+include(CheckCCompilerFlag)
+
 set(HEARTH_FLAGS_scalar "")
 set(HEARTH_FLAGS_avx2 "-mavx2;-mfma;-mf16c")
+set(HEARTH_FLAGS_avx2_vnni "-mavx2;-mfma;-mf16c;-mavxvnni")
 set(HEARTH_FLAGS_avx512
   "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mprefer-vector-width=512")
 set(HEARTH_FLAGS_neon "")
@@ -10,6 +13,7 @@ set(HEARTH_FLAGS_neon_dot "-march=armv8.2-a+dotprod")
 set(HEARTH_FLAGS_neon_i8mm "-march=armv8.2-a+dotprod+i8mm")
 
 set(HEARTH_ARCH_avx2 "x86_64|AMD64|amd64")
+set(HEARTH_ARCH_avx2_vnni "x86_64|AMD64|amd64")
 set(HEARTH_ARCH_avx512 "x86_64|AMD64|amd64")
 foreach(level IN ITEMS neon neon_dot neon_i8mm) # little-endian; aarch64_be has the scalar level
   set(HEARTH_ARCH_${level} "aarch64|arm64|ARM64")
@@ -27,6 +31,11 @@ foreach(row IN LISTS hearth_level_rows)
     set(with 0)
   elseif(hearth_above_top OR NOT EXISTS "${PROJECT_SOURCE_DIR}/src/kernels/kernels_${level}.c")
     set(with 0)
+  elseif(level STREQUAL "avx2_vnni") # newer than the compilers that are asked for
+    check_c_compiler_flag(-mavxvnni HEARTH_COMPILER_HAS_AVXVNNI)
+    if(NOT HEARTH_COMPILER_HAS_AVXVNNI)
+      set(with 0)
+    endif()
   endif()
   if(HEARTH_LEVEL STREQUAL level)
     set(hearth_above_top ON)

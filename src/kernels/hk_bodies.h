@@ -6,7 +6,8 @@
 #include "kernels/kernels.h"
 
 #define HK_AT_LEVELS(body)                                                                         \
-    body##__scalar, body##__avx2, body##__avx512, body##__neon, body##__neon_dot, body##__neon_i8mm
+    body##__scalar, body##__avx2, body##__avx2_vnni, body##__avx512, body##__neon,                 \
+        body##__neon_dot, body##__neon_i8mm
 
 #define HK_SLOT(name, type, check, text) type HK_AT_LEVELS(hk_##name);
 #include "kernels/kernels.def"

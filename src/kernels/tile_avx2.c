@@ -2,8 +2,11 @@
  *
  * Products are added as int16 as long as they fit (codes stay below 32 in B32 and K32, below 64 in
  * K16, unless they are wide: hk_avx2.h), then widened. Sums per column live in memory, which is next
- * to the caches' ports no cost: they are touched once per (sub-)block. */
+ * to the caches' ports no cost: they are touched once per (sub-)block. With HK_VNNI these are the bodies
+ * of avx2_vnni, whose products are one instruction and never saturate. */
 #include "kernels/quant/hk_avx2.h"
+
+#define TILE_BODY(family) HK_PASTE(hk_tile_##family##__, HK_AVX2_LEVEL)
 
 /* Where a stretch of the columns is. */
 struct tile_avx2_cols {
@@ -35,6 +38,20 @@ HB_INLINE void tile_avx2_dots(__m256i (*dot)[2], const uint8_t *u, const int n_g
                               const uint8_t *q, size_t stride, const int flush, const bool wide,
                               const int n_cols)
 {
+#ifdef HK_VNNI
+    (void)flush, (void)wide;
+#pragma GCC unroll 8
+    for (int i = 0; i < n_groups; i++) {
+        __m256i w0 = _mm256_load_si256((const __m256i *)(u + 64 * i));
+        __m256i w1 = _mm256_load_si256((const __m256i *)(u + 64 * i + 32));
+#pragma GCC unroll 4
+        for (int c = 0; c < n_cols; c++) {
+            __m256i v = _mm256_set1_epi32((int)hk_load32(q + (size_t)c * stride + 4 * (size_t)i));
+            dot[c][0] = hk256_dot(dot[c][0], w0, v);
+            dot[c][1] = hk256_dot(dot[c][1], w1, v);
+        }
+    }
+#else
     const __m256i one = _mm256_set1_epi16(1);
     for (int i = 0; i < n_groups; i += flush) {
         __m256i s[4][2];
@@ -57,7 +74,14 @@ HB_INLINE void tile_avx2_dots(__m256i (*dot)[2], const uint8_t *u, const int n_g
             dot[c][1] = _mm256_add_epi32(dot[c][1], _mm256_madd_epi16(s[c][1], one));
         }
     }
+#endif
 }
+
+#ifdef HK_VNNI
+#define TILE_WIDE(offset) false /* any byte is multiplied as it is */
+#else
+#define TILE_WIDE(offset) ((offset) == 128)
+#endif
 
 HB_INLINE __m256i tile_avx2_sums(const struct tile_avx2_cols *x, int c)
 {
@@ -209,7 +233,7 @@ static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const floa
 #define CALL_OFFSET(w) tile_avx2_b32(acc, u, d, m, n_blocks, x, offset, false, false, w)
     if (has_min)
         TILE_AVX2_COLUMNS(CALL_MIN)
-    else if (offset == 128)
+    else if (TILE_WIDE(offset))
         TILE_AVX2_COLUMNS(CALL_WIDE)
     else
         TILE_AVX2_COLUMNS(CALL_OFFSET)
@@ -232,7 +256,7 @@ static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const floa
     {                                                                                              \
         if (has_min)                                                                               \
             TILE_AVX2_COLUMNS(CALL_MIN_##sub)                                                      \
-        else if (offset == 128)                                                                    \
+        else if (TILE_WIDE(offset))                                                                    \
             TILE_AVX2_COLUMNS(CALL_WIDE_##sub)                                                     \
         else                                                                                       \
             TILE_AVX2_COLUMNS(CALL_OFFSET_##sub)                                                   \
@@ -261,7 +285,7 @@ static void tile_avx2_one_b32(float *restrict y, size_t ldy, size_t n_rows, cons
     }
 }
 
-HK_TILE_EACH(hk_tile_b32__avx2, tile_avx2_one_b32)
+HK_TILE_EACH(TILE_BODY(b32), tile_avx2_one_b32)
 
 typedef void tile_avx2_k_fn(float (*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn,
                             const float *d, const float *dmin, struct tile_avx2_cols x,
@@ -295,7 +319,7 @@ static void tile_avx2_one_k32(float *restrict y, size_t ldy, size_t n_rows, cons
                           tile_avx2_k32_stretch);
 }
 
-HK_TILE_EACH(hk_tile_k32__avx2, tile_avx2_one_k32)
+HK_TILE_EACH(TILE_BODY(k32), tile_avx2_one_k32)
 
 static void tile_avx2_one_k16(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                        const void *restrict x, size_t x_stride, size_t n_cols, size_t n,
@@ -305,4 +329,4 @@ static void tile_avx2_one_k16(float *restrict y, size_t ldy, size_t n_rows, cons
                           tile_avx2_k16_stretch);
 }
 
-HK_TILE_EACH(hk_tile_k16__avx2, tile_avx2_one_k16)
+HK_TILE_EACH(TILE_BODY(k16), tile_avx2_one_k16)

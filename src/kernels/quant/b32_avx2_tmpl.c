@@ -1,4 +1,4 @@
-/* AVX2 bodies of one B32 type. Before including: HK_T, HK_ID, and
+/* AVX2 bodies of one B32 type, of the level avx2_vnni where HK_VNNI is defined. Before including: HK_T, HK_ID, and
  *
  *     HB_INLINE void hk256_codes_<t>(__m256i z[8], const uint8_t *blocks)
  *
@@ -59,7 +59,7 @@ HB_INLINE void b32_collect(struct b32_stretch_scales *to, const uint8_t *blocks,
     }
 }
 
-/* The blocks of a stretch; a short last one is moved to where 8 blocks may be read. */
+/* The blocks of a stretch; those of a short row are moved to where 8 blocks may be read. */
 HB_INLINE const uint8_t *b32_blocks(uint8_t *spare, const uint8_t *blocks, size_t n_blocks)
 {
     if (HB_LIKELY(n_blocks == 8))
@@ -105,9 +105,13 @@ struct b32_dots {
 
 HB_INLINE void b32_dot(struct b32_dots *to, size_t r, const __m256i *z, const struct b32_stretch *x)
 {
-    const __m256i one = _mm256_set1_epi16(1);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
+#ifdef HK_VNNI
+        to->part[i][r] = hk256_dot(hk256_dot(x->start[i], z[2 * i], x->q[2 * i]), z[2 * i + 1],
+                                   x->q[2 * i + 1]);
+#else
+        const __m256i one = _mm256_set1_epi16(1);
         __m256i a = hk256_mul(z[2 * i], x->q[2 * i], B32_WIDE), dot;
         __m256i b = hk256_mul(z[2 * i + 1], x->q[2 * i + 1], B32_WIDE);
         if (B32_WIDE)
@@ -117,14 +121,16 @@ HB_INLINE void b32_dot(struct b32_dots *to, size_t r, const __m256i *z, const st
         if (!B32_WIDE && !B32_HAS_MIN)
             dot = _mm256_add_epi32(dot, x->start[i]);
         to->part[i][r] = dot;
+#endif
     }
 }
 
 /* The float chain over the blocks of a stretch for 8 rows. */
 HB_INLINE __m256 b32_fold(__m256 acc, const struct b32_dots *dots,
                           const struct b32_stretch_scales *scales, const float *sums,
-                          size_t n_blocks, const float *a)
+                          const float *a, struct hk_b32_piece p)
 {
+    a += p.block;
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
         const __m256i *v = dots->part[i];
@@ -132,7 +138,9 @@ HB_INLINE __m256 b32_fold(__m256 acc, const struct b32_dots *dots,
 #pragma GCC unroll 2
         for (size_t h = 0; h < 2; h++) {
             size_t b = 2 * i + h;
-            if (b >= n_blocks)
+            if (b < p.first)
+                continue;
+            if (b >= p.n_blocks)
                 break;
             __m256i dot = h ? _mm256_permute2x128_si256(t0, t1, 0x31)
                             : _mm256_permute2x128_si256(t0, t1, 0x20);
@@ -154,7 +162,7 @@ struct b32_pending {
     HB_ALIGNAS(32) float sum[8];
 };
 
-void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row_bytes,
+void HK_BODY(stream, HK_AVX2_LEVEL)(float *restrict y, const void *restrict w, size_t row_bytes,
                            size_t n_rows, const void *restrict x, size_t n)
 {
     const uint8_t *q = x;
@@ -164,24 +172,25 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
     uint8_t spare[8 * B32_BYTES] = {0};
     memset(pending, 0, sizeof pending);
     __m256 acc = _mm256_setzero_ps();
-    size_t n_stretches = (n / 32 + 7) / 8, last_blocks = n / 32 - 8 * (n_stretches - 1), turn = 0;
+    size_t n_stretches = (n / 32 + 7) / 8, turn = 0;
     if (n_rows == 0 || n_stretches == 0) {
         memset(y, 0, n_rows * sizeof *y);
         return;
     }
+    const struct hk_b32_piece last = hk_b32_piece_of(n_stretches - 1, n / 32);
     for (size_t r0 = 0; r0 < n_rows; r0 += 8) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
         const uint8_t *ahead = rows + 8 * row_bytes;
         size_t n_group = n_rows - r0 < 8 ? n_rows - r0 : 8;
         for (size_t s = 0; s < n_stretches; s++, turn ^= 1) {
-            size_t n_blocks = s + 1 < n_stretches ? 8 : last_blocks;
+            const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
             struct b32_pending *to = &pending[turn], *from = &pending[turn ^ 1];
             struct b32_stretch xs;
-            b32_stretch_make(&xs, (const int8_t *)q + 256 * s, sum + 16 * s, n_blocks);
+            b32_stretch_make(&xs, (const int8_t *)q + 32 * p.block, sum + 2 * p.block, p.n_blocks);
             memcpy(to->sum, xs.sum, sizeof to->sum);
             for (size_t r = 0; r < n_group; r++) {
                 const uint8_t *blocks =
-                    b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
+                    b32_blocks(spare, rows + r * row_bytes + p.block * B32_BYTES, p.n_blocks);
                 __m256i z[8];
                 B32_CODES(z, blocks);
                 b32_dot(&to->dots, r, z, &xs);
@@ -189,10 +198,10 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
                 hk256_prefetch(ahead + (s * 8 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
             if (s > 0) {
-                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, 8, scale + 8 * (s - 1));
+                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, scale,
+                               hk_b32_piece_of(s - 1, n / 32));
             } else if (r0 > 0) {
-                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, last_blocks,
-                               scale + 8 * (n_stretches - 1));
+                acc = b32_fold(acc, &from->dots, &from->scales, from->sum, scale, last);
                 _mm256_storeu_ps(y + r0 - 8, acc);
                 acc = _mm256_setzero_ps();
             }
@@ -200,13 +209,13 @@ void HK_BODY(stream, avx2)(float *restrict y, const void *restrict w, size_t row
     }
     const struct b32_pending *from = &pending[turn ^ 1];
     size_t r0 = (n_rows - 1) / 8 * 8;
-    acc = b32_fold(acc, &from->dots, &from->scales, from->sum, last_blocks, scale + 8 * (n_stretches - 1));
+    acc = b32_fold(acc, &from->dots, &from->scales, from->sum, scale, last);
     _mm256_maskstore_ps(y + r0, hk256_lanes_below(n_rows - r0), acc);
 }
 
 /* A row's codes are taken apart once for all columns, the rest is stream. (A tile of the group, packed and
  * multiplied stretch by stretch, was slower at any number of columns up to 16.) */
-void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
+void HK_BODY(few, HK_AVX2_LEVEL)(float *restrict y, size_t ldy, const void *restrict w, size_t row_bytes,
                         size_t n_rows, const void *restrict x, size_t x_stride, size_t n_cols,
                         size_t n)
 {
@@ -226,15 +235,15 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
         for (size_t c = 0; c < n_cols; c++)
             acc[c] = _mm256_setzero_ps();
         for (size_t s = 0; s * 8 < n / 32; s++) {
-            size_t n_blocks = n / 32 - 8 * s < 8 ? n / 32 - 8 * s : 8;
+            const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
             for (size_t c = 0; c < n_cols; c++) {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
-                b32_stretch_make(&xs[c], (const int8_t *)col + 256 * s,
-                                 (const int16_t *)(col + sum_off) + 16 * s, n_blocks);
+                b32_stretch_make(&xs[c], (const int8_t *)col + 32 * p.block,
+                                 (const int16_t *)(col + sum_off) + 2 * p.block, p.n_blocks);
             }
             for (size_t r = 0; r < n_group; r++) {
                 const uint8_t *blocks =
-                    b32_blocks(spare, rows + r * row_bytes + s * 8 * B32_BYTES, n_blocks);
+                    b32_blocks(spare, rows + r * row_bytes + p.block * B32_BYTES, p.n_blocks);
                 __m256i z[8];
                 B32_CODES(z, blocks);
                 for (size_t c = 0; c < n_cols; c++)
@@ -244,8 +253,8 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
             }
             for (size_t c = 0; c < n_cols; c++) {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
-                acc[c] = b32_fold(acc[c], &dots[c], &scales, xs[c].sum, n_blocks,
-                                  (const float *)(col + scale_off) + 8 * s);
+                acc[c] = b32_fold(acc[c], &dots[c], &scales, xs[c].sum,
+                                  (const float *)(col + scale_off), p);
             }
         }
         for (size_t c = 0; c < n_cols; c++)
@@ -253,6 +262,7 @@ void HK_BODY(few, avx2)(float *restrict y, size_t ldy, const void *restrict w, s
     }
 }
 
+#ifndef HK_VNNI /* packing has no products */
 /* One stretch of up to 16 rows to the parts of a tile. */
 HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *rows,
                                 size_t row_bytes, size_t n_rows, size_t n_blocks)
@@ -305,7 +315,10 @@ void HK_BODY(pack, avx2)(void *restrict tile, const void *restrict w, size_t row
     struct hk_tile_layout at = hk_tile_layout(&hk_qtype_info[HK_PASTE(HK_, HK_ID)], n);
     uint8_t *u = tile;
     float *d = (float *)(u + at.scales), *m = (float *)(u + at.mins);
-    for (size_t b = 0; b < n / 32; b += 8)
-        b32_pack_stretch(u + b * 512, d + b * 16, m + b * 16, (const uint8_t *)w + b * B32_BYTES,
-                         row_bytes, n_rows, n / 32 - b < 8 ? n / 32 - b : 8);
+    for (size_t s = 0; s * 8 < n / 32; s++) {
+        const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
+        b32_pack_stretch(u + p.block * 512, d + p.block * 16, m + p.block * 16,
+                         (const uint8_t *)w + p.block * B32_BYTES, row_bytes, n_rows, p.n_blocks);
+    }
 }
+#endif

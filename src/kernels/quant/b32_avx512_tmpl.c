@@ -34,21 +34,6 @@ struct b32_stored {
     HB_ALIGNAS(64) uint16_t d[16][8], m[16][8];
 };
 
-/* Stretch s of a row of n_blocks. All have 8 blocks: the last one begins early enough, and the blocks
- * below `first`, which the one before has too, count once. Only rows of less than 8 blocks differ. */
-struct b32_piece {
-    size_t block, first, n_blocks;
-};
-
-HB_INLINE struct b32_piece b32_piece_of(size_t s, size_t n_blocks)
-{
-    if (HB_LIKELY(8 * s + 8 <= n_blocks))
-        return (struct b32_piece){8 * s, 0, 8};
-    if (n_blocks < 8)
-        return (struct b32_piece){0, 0, n_blocks};
-    return (struct b32_piece){n_blocks - 8, 8 * s + 8 - n_blocks, 8};
-}
-
 /* The blocks of a stretch; those of a short row are moved to where 8 blocks may be read. */
 HB_INLINE const uint8_t *b32_blocks(uint8_t *spare, const uint8_t *blocks, size_t n_blocks)
 {
@@ -130,7 +115,7 @@ HB_INLINE void b32_floats_of(struct b32_floats *to, const struct b32_stored *sto
 
 /* The float chain over the blocks of a stretch for 16 rows. */
 HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_dots *from, const struct b32_floats *f,
-                          const int16_t *sums, const float *a, struct b32_piece p)
+                          const int16_t *sums, const float *a, struct hk_b32_piece p)
 {
     HB_ALIGNAS(64) float sum[8];
     sums += 2 * p.block;
@@ -169,7 +154,7 @@ struct b32_pending {
 };
 
 HB_INLINE __m512 b32_fold_pending(__m512 acc, const struct b32_pending *from, const int16_t *sums,
-                                  const float *a, struct b32_piece p)
+                                  const float *a, struct hk_b32_piece p)
 {
     struct b32_floats f;
     b32_floats_of(&f, &from->stored);
@@ -191,13 +176,13 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
         memset(y, 0, n_rows * sizeof *y);
         return;
     }
-    const struct b32_piece last = b32_piece_of(n_stretches - 1, n / 32);
+    const struct hk_b32_piece last = hk_b32_piece_of(n_stretches - 1, n / 32);
     for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
         const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
         const uint8_t *ahead = rows + 16 * row_bytes;
         size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
         for (size_t s = 0; s < n_stretches; s++, turn ^= 1) {
-            const struct b32_piece p = b32_piece_of(s, n / 32);
+            const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
             const struct b32_stretch xs =
                 b32_stretch_of(q + 32 * p.block, sum + 2 * p.block, p.n_blocks);
             struct b32_pending *to = &pending[turn], *from = &pending[turn ^ 1];
@@ -210,7 +195,7 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
                 hk512_prefetch(ahead + (s * 16 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
             }
             if (s > 0) {
-                acc = b32_fold_pending(acc, from, sum, scale, b32_piece_of(s - 1, n / 32));
+                acc = b32_fold_pending(acc, from, sum, scale, hk_b32_piece_of(s - 1, n / 32));
             } else if (r0 > 0) {
                 acc = b32_fold_pending(acc, from, sum, scale, last);
                 _mm512_storeu_ps(y + r0 - 16, acc);
@@ -248,7 +233,7 @@ HB_INLINE void b32_few_direct(float *restrict y, size_t ldy, const void *restric
         __m512 acc[FEW_DIRECT];
         FEW_COLS acc[c] = _mm512_setzero_ps();
         for (size_t s = 0; s * 8 < n / 32; s++) {
-            const struct b32_piece p = b32_piece_of(s, n / 32);
+            const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
             FEW_COLS
             {
                 const uint8_t *col = (const uint8_t *)x + c * x_stride;
@@ -327,7 +312,7 @@ void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t r
     uint8_t *u = tile;
     float *d = (float *)(u + at.scales), *m = (float *)(u + at.mins);
     for (size_t s = 0; s * 8 < n / 32; s++) {
-        const struct b32_piece p = b32_piece_of(s, n / 32);
+        const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
         const uint8_t *rows = (const uint8_t *)w + p.block * B32_BYTES;
         b32_pack_stretch(u + p.block * 512, d + p.block * 16, m + p.block * 16, rows, row_bytes,
                          n_rows, p.n_blocks, rows + 16 * B32_BYTES, row_bytes);
@@ -358,7 +343,7 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
         size_t n_group = n_rows - r0 < 16 * HK512_TILES ? n_rows - r0 : 16 * HK512_TILES;
         memset(acc, 0, n_cols * sizeof *acc);
         for (size_t s = 0; s * 8 < n / 32; s++) {
-            const struct b32_piece p = b32_piece_of(s, n / 32);
+            const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
             for (size_t t = 0; 16 * t < n_group; t++) {
                 const uint8_t *at = rows + 16 * t * row_bytes;
                 b32_pack_stretch(tile[t].u, tile[t].d, tile[t].m, at + p.block * B32_BYTES,

@@ -77,6 +77,17 @@ HB_INLINE __m256i hk256_table(const uint8_t *table)
     return _mm256_broadcastsi128_si256(hk256_load16(table));
 }
 
+#ifdef HK_VNNI
+#define HK_AVX2_LEVEL avx2_vnni
+/* sum + the products of four unsigned and four signed bytes, exact. */
+HB_INLINE __m256i hk256_dot(__m256i sum, __m256i u, __m256i q)
+{
+    return _mm256_dpbusd_avx_epi32(sum, u, q);
+}
+#else
+#define HK_AVX2_LEVEL avx2
+#endif
+
 /* Sums of two products as int16; wide codes are value + 128. */
 HB_INLINE __m256i hk256_mul(__m256i u, __m256i q, const bool wide)
 {

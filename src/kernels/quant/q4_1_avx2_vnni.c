@@ -1,0 +1,3 @@
+/* Q4_1 with AVX2 and AVX-VNNI. */
+#define HK_VNNI
+#include "kernels/quant/q4_1_avx2.c"

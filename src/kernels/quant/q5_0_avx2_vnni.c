@@ -1,0 +1,3 @@
+/* Q5_0 with AVX2 and AVX-VNNI. */
+#define HK_VNNI
+#include "kernels/quant/q5_0_avx2.c"
