@@ -135,7 +135,8 @@ void hb_arena_reset(struct hb_arena *a, struct hb_arena_mark mark)
     if (mark.used > a->used)
         return;
 #if HEARTH_DEBUG
-    memset(a->base + mark.used, 0xA5, a->used - mark.used);
+    if (a->used > mark.used) /* an empty arena may have no base */
+        memset(a->base + mark.used, 0xA5, a->used - mark.used);
 #endif
     a->used = mark.used;
     a->generation++;

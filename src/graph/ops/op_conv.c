@@ -266,6 +266,9 @@ static hearth_status conv_transpose_window(const struct ht_step *s, const struct
         if (w->stride[d] < 1 || w->dilation[d] < 1 || w->stride[d] > 1 << 20 || w->dilation[d] > 1 << 20)
             return ht_bad_shape(s, "stride or dilation is out of range", err);
         int64_t extra = p->n_output_padding ? p->output_padding[d] : 0;
+        int64_t wanted = p->n_output_shape ? p->output_shape[d] : 0;
+        if (extra < 0 || extra > 1 << 20 || wanted < 0 || wanted > (int64_t)1 << 40)
+            return ht_bad_shape(s, "an output dimension is out of range", err);
         int64_t full = (w->in[d] - 1) * w->stride[d] + extra + (w->kernel[d] - 1) * w->dilation[d] + 1;
         if (p->n_output_shape || p->auto_pad == HT_PAD_SAME_UPPER || p->auto_pad == HT_PAD_SAME_LOWER) {
             w->out[d] = p->n_output_shape ? p->output_shape[d] : w->in[d] * w->stride[d];
