@@ -1,6 +1,6 @@
 /* Every interleaving of small cases of the thread pool.
  *
- *   model_pool [--full] [--broken=wait|cas]
+ *   model_pool [--full | --endless] [--broken=wait|cas]
  *
  * The pool's own source is compiled here with its atomics, its waiting and its threads replaced: each
  * thread is a coroutine that stops before every access to a shared word. From each state each thread
@@ -8,6 +8,9 @@
  * all memory that the threads have: pool, job, stacks, registers. So what is walked is the compiled
  * algorithm, not a model of it, under sequential consistency (the weaker orders it asks for are the
  * thread sanitizer's business).
+ *
+ * --full adds cases of some 10^7 states. --endless adds those that nobody has waited for: another thread that
+ * pauses, and three workers.
  *
  * Checked: every unit of every phase runs exactly once; every run returns; every thread ends when the
  * pool is destroyed. A lost wake-up shows as a state in which nobody can go on.
@@ -325,20 +328,20 @@ static const struct model_case {
     void (*main)(void *);
     void (*other)(void *);
     uint32_t phases;
-    bool full; /* with --full only: millions of states */
+    int size; /* 0: always; 1: with --full; 2: with --endless */
 } cases[] = {
-    {"2 workers, a phase of 2", 2, two, main_two, NULL, 1, false},
-    {"2 workers, phases of 2 and 2", 2, two_two, main_two, NULL, 2, true},
-    {"2 workers, phases of 1 and 2", 2, one_two, main_two, NULL, 2, false},
-    {"2 workers, six phases of 1: the ring comes round", 2, ones, main_two, NULL, 6, true},
-    {"2 workers, two jobs of 2 and 2", 2, two_two, main_twice, NULL, 4, true},
-    {"2 workers, pause and resume", 2, two, main_pause, NULL, 3, true},
-    {"2 workers, destroyed while paused", 2, two, main_destroy_paused, NULL, 1, false},
-    {"2 workers, two submitters", 2, two, main_submits_beside, other_submitter, 2, true},
-    {"2 workers, another thread pauses", 2, two_two, main_submits_beside, other_pauses, 2, true},
-    {"3 workers, a phase of 2", 3, two, main_two, NULL, 1, true},
-    {"3 workers, a phase of 3", 3, three, main_two, NULL, 1, true},
-    {"3 workers, phases of 3 and 2", 3, three_two, main_two, NULL, 2, true},
+    {"2 workers, a phase of 2", 2, two, main_two, NULL, 1, 0},
+    {"2 workers, phases of 2 and 2", 2, two_two, main_two, NULL, 2, 1},
+    {"2 workers, phases of 1 and 2", 2, one_two, main_two, NULL, 2, 0},
+    {"2 workers, six phases of 1: the ring comes round", 2, ones, main_two, NULL, 6, 1},
+    {"2 workers, two jobs of 2 and 2", 2, two_two, main_twice, NULL, 4, 1},
+    {"2 workers, pause and resume", 2, two, main_pause, NULL, 3, 1},
+    {"2 workers, destroyed while paused", 2, two, main_destroy_paused, NULL, 1, 0},
+    {"2 workers, two submitters", 2, two, main_submits_beside, other_submitter, 2, 1},
+    {"2 workers, another thread pauses", 2, two_two, main_submits_beside, other_pauses, 2, 2},
+    {"3 workers, a phase of 2", 3, two, main_two, NULL, 1, 2},
+    {"3 workers, a phase of 3", 3, three, main_two, NULL, 1, 2},
+    {"3 workers, phases of 3 and 2", 3, three_two, main_two, NULL, 2, 2},
 };
 
 /* ---- walking the states ---- */
@@ -518,14 +521,14 @@ static const char *walk(const struct model_case *c, uint64_t *n_edges, size_t *d
 
 int main(int argc, char **argv)
 {
-    bool full = argc > 1 && strcmp(argv[1], "--full") == 0;
+    int size = argc < 2 ? 0 : strcmp(argv[1], "--endless") == 0 ? 2 : strcmp(argv[1], "--full") == 0;
     broken_wait = argc > 1 && strcmp(argv[1], "--broken=wait") == 0;
     broken_cas = argc > 1 && strcmp(argv[1], "--broken=cas") == 0;
     int failed = 0;
     for (size_t i = 0; i < HB_COUNT(cases); i++) {
         uint64_t edges;
         size_t deepest;
-        if (cases[i].full && !full)
+        if (cases[i].size > size)
             continue;
         set_up(&cases[i]);
         const char *text = walk(&cases[i], &edges, &deepest);
