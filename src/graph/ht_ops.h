@@ -240,7 +240,8 @@ struct ht_norm_stats {
     float eps;
     int64_t groups;
 };
-/* quantize: (x, scale, [zero]); dequantize likewise. type counts where there is no zero point. */
+/* quantize: (x, scale, [zero]); dequantize likewise. type counts where there is no zero point. NaN becomes the
+ * lowest code of 8 bits. */
 struct ht_quantize {
     int64_t axis, block;
     uint8_t type;

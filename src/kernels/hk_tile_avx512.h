@@ -217,7 +217,7 @@ HB_INLINE void hk512_k_cols(hk512_sums16 *acc, const uint8_t *u, const int8_t *s
 
 HB_INLINE __mmask16 hk512_rows(size_t n)
 {
-    return n >= 16 ? 0xFFFF : (__mmask16)((1u << n) - 1);
+    return (__mmask16)(n >= 16 ? 0xFFFFu : (1u << n) - 1);
 }
 
 /* The sums of n_rows <= 32 rows to y. */

@@ -160,7 +160,7 @@ static void cache_types_keep_the_contract(void **state)
         const char *level;
         print_message("%s: %016llx\n", types[k], (unsigned long long)want);
         for (size_t i = 0; want && (level = hearth_level_name(i)); i++) {
-            const struct setting t = {(int32_t)(1 + i), i % 2 ? 7 : 32, (int32_t)(i * 3), level, 0, types[k],
+            const struct setting t = {(int32_t)(1 + i), i % 2 ? 7 : 32, (int32_t)(i % 3 * 3), level, 0, types[k],
                                       keys[k], i % 2};
             uint64_t h = run(DRAFT_Q8, &t);
             if (!h)

@@ -624,7 +624,8 @@ class Chat(Base):
         pid, fd = pty.fork()
         if pid == 0:
             os.environ["TERM"] = "dumb"
-            os.execv(PROGRAM[0], [*PROGRAM, "chat", *map(str, self.ARGS), "-n", "-1", "--ignore-eos"])
+            os.execv(PROGRAM[0], [*PROGRAM, "chat", *map(str, self.ARGS), "-n", "-1", "--ignore-eos",
+                                   "--window", "128"])  # an answer that has no end
         seen = b""
 
         def until(text):
