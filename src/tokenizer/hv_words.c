@@ -73,6 +73,8 @@ HB_INLINE size_t words_gpt(const uint8_t *p, size_t left, const struct words_vie
     if (taken >> first & 1)
         return 0;
     size_t end = first + words_run(~taken >> first);
+    if (end >= 62) /* what stands behind it is not in view */
+        return 0;
     /* newlines behind it belong to it: any white space there is for the scalar scanner */
     return v->spaces >> end & 1 ? (p[end] == ' ' ? end : 0) : end;
 }
