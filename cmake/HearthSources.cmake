@@ -76,6 +76,8 @@ if(HEARTH_JSON)
     src/tokenizer/hv_json_model.c
     src/tokenizer/hv_json_parts.c
     src/runtime/grammar_schema.c
+    src/runtime/grammar_schema_text.c
+    src/runtime/grammar_schema_values.c
     src/runtime/grammar_pattern.c)
 else()
   list(APPEND HEARTH_SOURCES src/tokenizer/hv_json_none.c src/runtime/grammar_schema_none.c)

@@ -732,7 +732,8 @@ HEARTH_API hearth_status hearth_session_profile(hearth_session *session, size_t 
 /* ---- encoders: text through a graph of tensors ---------------------------------------------- */
 
 /* A tokenizer in front of a graph and, for embeddings, pooling behind it. The graph comes from an ONNX
- * file, or from a GGUF file of an encoder such as bert. Its inputs are known by their names: input_ids, attention_mask, token_type_ids or segment_ids, position_ids.
+ * file, or from a GGUF file of an encoder such as bert. Its inputs are known by their names: input_ids,
+ * attention_mask, token_type_ids or segment_ids, position_ids.
  *
  * Every text is a run of its own, so its numbers do not depend on what else is encoded: no padding,
  * and of a dynamically quantised graph one quantisation group per text. */
@@ -868,7 +869,8 @@ HEARTH_API void hearth_sampler_reset(hearth_sampler *sampler);
  * Of JSON schema: type, enum, const, properties, required, additionalProperties, items, prefixItems,
  * minItems, maxItems, minLength, maxLength, pattern (anchored, without look-around), minimum and
  * maximum of integers, anyOf, oneOf (as anyOf), allOf of one, $ref into the schema itself. Titles,
- * descriptions, defaults, examples and format say nothing here. Any other word is refused by its name. An
+ * descriptions, defaults, examples and format say nothing here. Any other word is refused by its name, and so
+ * is one that would be ignored: beside $ref, anyOf, oneOf or allOf none may stand, beside const and enum type. An
  * object with properties has no others unless additionalProperties says so; properties come in the order
  * of the schema. */
 typedef struct hearth_grammar hearth_grammar;

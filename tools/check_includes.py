@@ -52,7 +52,8 @@ FREESTANDING = {
 SYSTEM = [
     # path                  system headers
     ("src/tokenizer/hv_json", FREESTANDING | {"jansson.h"}),  # HEARTH_JSON
-    ("src/runtime/grammar_schema.c", FREESTANDING | {"jansson.h"}),  # HEARTH_JSON
+    ("src/runtime/grammar_schema", FREESTANDING | {"jansson.h"}),  # HEARTH_JSON
+    ("src/runtime/hr_schema_walk.h", FREESTANDING | {"jansson.h"}),
     ("src/tokenizer/hv_normalize_utf8proc.c", FREESTANDING | {"utf8proc.h"}),  # HEARTH_UTF8PROC
     ("src/base/os/",        None),  # any: this is where the operating system is called
     ("src/serve/",          None),
