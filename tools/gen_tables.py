@@ -30,9 +30,14 @@ def table(*columns, lines):
         yield "| " + " | ".join(map(str, line)) + " |"
 
 
+def arch_name(stem):
+    """What files say, which need not be a C identifier: .name of struct hg_arch."""
+    return re.search(r'\.name = "([^"]+)"', (ROOT / f"src/gguf/arch/arch_{stem}.c").read_text())[1]
+
+
 def architectures():
     return table("`general.architecture`", "models",
-                 lines=[(f"`{name}`", text) for name, text in rows("src/gguf/archs.def", "HG_ARCH")])
+                 lines=[(f"`{arch_name(stem)}`", text) for stem, text in rows("src/gguf/archs.def", "HG_ARCH")])
 
 
 def weights():
