@@ -159,6 +159,12 @@ typedef struct hearth_file_config {
  * config may be NULL. Release with hearth_file_close, after every model opened from it. */
 HEARTH_API hearth_status hearth_file_open(const char *path, const hearth_file_config *config,
                                           hearth_file **file, hearth_error *err);
+/* The same of a descriptor that is open for reading: for programs that get their files from elsewhere, or
+ * look at what they open first. It stays the caller's and may be closed afterwards; its position does not
+ * matter. `name` stands in sentences; NULL: "descriptor". */
+HEARTH_API hearth_status hearth_file_open_fd(int fd, const char *name,
+                                             const hearth_file_config *config, hearth_file **file,
+                                             hearth_error *err);
 HEARTH_API const void *hearth_file_bytes(const hearth_file *file);
 HEARTH_API size_t hearth_file_size(const hearth_file *file);
 /* Give the mapping's pages back to the system; what is touched again is read again. For a model whose weights a

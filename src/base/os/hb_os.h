@@ -26,6 +26,9 @@ struct hb_file {
  * devices, sockets and empty files are refused. `max_size` bounds what is accepted, 0 = no bound. */
 hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
                               struct hb_file *out, hearth_error *err);
+/* The same of an open descriptor, which stays the caller's; `name` is for sentences. */
+hearth_status hb_os_file_open_handle(int handle, const char *name, unsigned flags, size_t max_size,
+                                     struct hb_file *out, hearth_error *err);
 void hb_os_file_close(struct hb_file *file);
 /* Pages of a mapping leave the process and are read again from the system's cache when they are touched. */
 void hb_os_file_forget(const struct hb_file *file);
@@ -36,7 +39,11 @@ struct hb_dir {
 };
 
 hearth_status hb_os_dir_open(const char *path, struct hb_dir *out, hearth_error *err);
-/* `location` is relative, "a/b.bin": each step is opened from the one before and none may be a link. */
+/* `location` is relative, "a/b.bin": each step is opened from the one before and none may be a link.
+ * open_handle gives a descriptor, of anything that is there; release with hb_os_handle_close. */
+hearth_status hb_os_dir_open_handle(const struct hb_dir *dir, const char *location, int *handle,
+                                    hearth_error *err);
+void hb_os_handle_close(int handle); /* -1 is fine */
 hearth_status hb_os_dir_file_open(const struct hb_dir *dir, const char *location, unsigned flags,
                                   size_t max_size, struct hb_file *out, hearth_error *err);
 void hb_os_dir_close(struct hb_dir *dir);

@@ -10,6 +10,14 @@ hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
                    "%s: this build has no files; open a model from bytes", path);
 }
 
+hearth_status hb_os_file_open_handle(int handle, const char *name, unsigned flags, size_t max_size,
+                                     struct hb_file *out, hearth_error *err)
+{
+    (void)handle, (void)flags, (void)max_size, (void)out;
+    return hb_fail(err, HEARTH_E_UNSUPPORTED,
+                   "%s: this build has no files; open a model from bytes", name);
+}
+
 void hb_os_file_close(struct hb_file *file)
 {
     *file = (struct hb_file){0};
@@ -24,6 +32,18 @@ hearth_status hb_os_dir_open(const char *path, struct hb_dir *out, hearth_error 
 {
     (void)out;
     return hb_fail(err, HEARTH_E_UNSUPPORTED, "%s: this build has no files", path);
+}
+
+hearth_status hb_os_dir_open_handle(const struct hb_dir *dir, const char *location, int *handle,
+                                    hearth_error *err)
+{
+    (void)dir, (void)handle;
+    return hb_fail(err, HEARTH_E_UNSUPPORTED, "%s: this build has no files", location);
+}
+
+void hb_os_handle_close(int handle)
+{
+    (void)handle;
 }
 
 hearth_status hb_os_dir_file_open(const struct hb_dir *dir, const char *location, unsigned flags,
