@@ -174,6 +174,7 @@ endif()
 # The server: a library of its own, a client of the one above.
 set(HEARTH_SERVE_SOURCES
   src/serve/sched.c
+  src/serve/sha256.c
   src/serve/wire.c
   src/serve/wire_binary.c
   src/serve/wire_json.c)
