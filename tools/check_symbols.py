@@ -2,10 +2,14 @@
 """Checks the symbols of libhearth.a, as nm prints them.
 
     tools/check_symbols.py LIBRARY [--nm PROGRAM]
+    tools/check_symbols.py --one LIBRARY [--bare] [--nm PROGRAM]
 
 1. Every external symbol carries the prefix of a room: in a static archive it meets the product's own.
 2. Every object outside base/os and serve needs nothing but the rooms and the few functions that a
    machine without an operating system has too: no heap, no console, no environment, no libm.
+
+With --one the library is the linked one that products get: nothing but hearth_* is defined for others.
+With --bare it also needs nothing but the few functions of (2) and those of the compiler's own runtime.
 """
 import argparse
 import re
@@ -20,6 +24,10 @@ FREESTANDING = {
 }
 # Atomic operations of the compiler's own runtime (AArch64: with or without LSE, chosen at start).
 ATOMICS = re.compile(r"^__aarch64_(cas|swp|ld(add|set|clr|eor))\d+_\w+$")
+# What the compiler calls by itself on machines that lack an instruction: wide integers, soft floats.
+RUNTIME = re.compile(r"^(__aeabi_\w+|__gnu_[fdh]\w+_ieee|__(add|sub|mul|div|neg|cmp|eq|ne|lt|le|gt|ge|unord)[sdt]f[23]|"
+                     r"__(extend|trunc)[hsdt]f[hsdt]f2|__(fix|fixuns|float|floatun)[sdt][if][sdt][if]|"
+                     r"__(u?div|u?mod|u?divmod|mul|ashl|ashr|lshr|ctz|clz|popcount|bswap)[sdt]i[234])$")
 # Objects that may call the operating system.
 SYSTEM_OBJECTS = re.compile(r"^(os_|cpu_features\.|serve_)")
 # Objects behind an option that bring a library along: what they may need of it.
@@ -45,15 +53,32 @@ def may_need(obj, name):
             or ATOMICS.match(name) or any(o.match(obj) and n.match(name) for o, n in LIBRARIES))
 
 
+def check_one(rows, bare):
+    """Breaches of the linked library. Calls of the compiler's runtime may have been linked in."""
+    for _, letter, name in rows:
+        if letter not in "Uvw" and not name.startswith("hearth_"):
+            yield f"defines {name}; names that start with hearth_ are accepted"
+        if letter == "U" and bare and name not in FREESTANDING and not RUNTIME.match(name):
+            yield f"needs {name}; accepted: {' '.join(sorted(FREESTANDING))}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("library")
+    parser.add_argument("--one", action="store_true")
+    parser.add_argument("--bare", action="store_true")
     parser.add_argument("--nm", default="nm")
     args = parser.parse_args()
     rows = list(symbols(args.nm, args.library))
     if not rows:
         print(f"{args.library}: nm shows no symbols; a library with symbols is accepted")
         return 1
+    if args.one:
+        problems = list(check_one(rows, args.bare))
+        for problem in problems:
+            print(f"{args.library}: {problem}")
+        print(f"{len(rows)} external symbols, {len(problems)} breaches")
+        return 1 if problems else 0
     bad = 0
     for obj, letter, name in rows:
         if letter != "U" and not PREFIX.match(name):
