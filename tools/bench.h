@@ -38,6 +38,7 @@
     X(REAL, gb_s)            /* weights and KV read per second, from the median */                 \
     X(REAL, bandwidth_gb_s)  /* what as many threads read from memory per second */                \
     X(REAL, bandwidth_share) /* gb_s / bandwidth_gb_s */                                           \
+    X(REAL, core_to_core_ns) /* a line's way to another core and back; 0 with one thread */        \
     X(UINT, model_bytes)     /* file and what is built from it */                                  \
     X(UINT, kv_bytes)                                                                              \
     X(UINT, peak_rss_bytes)                                                                        \
@@ -83,6 +84,9 @@ void bench_cpu_name(char *dst, size_t size);
 
 /* Bytes per ns that n threads read from memory together, best of a few passes over 256 MiB. */
 double bench_read_bandwidth(int32_t n_threads);
+
+/* What it takes until a line that one thread wrote comes back from another, best of many; 0: not known. */
+double bench_core_to_core_ns(void);
 
 /* CPU time that this machine has spent on everything, and that this process has, in seconds. */
 struct bench_cpu_time {

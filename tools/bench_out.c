@@ -129,17 +129,18 @@ static void out_sql(FILE *f, const struct bench_row *rows, size_t n)
 static void out_md(FILE *f, const struct bench_row *rows, size_t n)
 {
     fputs("| model | size | params | backend | threads | test | t/s | p50 ms | p95 ms | p99 ms | "
-          "GB/s | of read bandwidth | peak RSS |\n"
-          "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: "
-          "|\n", f);
+          "GB/s | of read bandwidth | GB/s read | core to core ns | peak RSS |\n"
+          "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | "
+          "---: | ---: |\n", f);
     for (size_t i = 0; i < n; i++) {
         const struct bench_row *r = &rows[i];
         fprintf(f,
                 "| %s | %.2f MiB | %.2f M | %s %s | %" PRIu64 " | %s | %.2f ± %.2f | %.2f | %.2f | "
-                "%.2f | %.2f | %.0f %% | %.1f MiB |%s\n",
+                "%.2f | %.2f | %.0f %% | %.1f | %.0f | %.1f MiB |%s\n",
                 r->model_type, (double)r->model_size / 1048576, (double)r->model_n_params * 1e-6,
                 r->backends, r->level, r->n_threads, r->test, r->avg_ts, r->stddev_ts, r->p50_ms,
                 r->p95_ms, r->p99_ms, r->gb_s, 100 * r->bandwidth_share,
+                r->bandwidth_gb_s, r->core_to_core_ns,
                 (double)r->peak_rss_bytes / 1048576,
                 r->foreign_cpus > 0.2 ? " others were running" : "");
     }

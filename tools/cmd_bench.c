@@ -150,9 +150,12 @@ static void bench_add_bandwidth(struct bench_rows *rows)
     for (size_t i = 0; i < rows->n; i++) {
         struct bench_row *r = &rows->row[i];
         const struct bench_row *before = i ? r - 1 : NULL;
-        r->bandwidth_gb_s = before && before->n_threads == r->n_threads
-                                ? before->bandwidth_gb_s
-                                : bench_read_bandwidth((int32_t)r->n_threads);
+        bool same = before && before->n_threads == r->n_threads;
+        r->bandwidth_gb_s =
+            same ? before->bandwidth_gb_s : bench_read_bandwidth((int32_t)r->n_threads);
+        r->core_to_core_ns = same                ? before->core_to_core_ns
+                             : r->n_threads == 1 ? 0
+                                                 : bench_core_to_core_ns();
         r->bandwidth_share = r->bandwidth_gb_s > 0 ? r->gb_s / r->bandwidth_gb_s : 0;
     }
 }

@@ -664,7 +664,7 @@ class Bench(Base):
         for key in ("model_filename", "model_size", "n_threads", "type_k", "type_v", "n_prompt",
                     "n_gen", "n_depth", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts", "samples",
                     "samples_ns", "samples_ts", "p50_ms", "p95_ms", "p99_ms", "gb_s",
-                    "bandwidth_share", "peak_rss_bytes", "build_commit"):
+                    "bandwidth_share", "core_to_core_ns", "peak_rss_bytes", "build_commit"):
             self.assertIn(key, rows[0])
         self.assertEqual([len(r["samples"]) for r in rows], [2] * 4)
         self.assertEqual([json.loads(x)["test"] for x in self.out("jsonl").splitlines()], names)
