@@ -11,6 +11,7 @@
  * Each figure is the least of many rounds; with fewer CPUs than threads it says little, so that is
  * printed too. */
 #define _POSIX_C_SOURCE 200809L
+#include "bench/instruments/bn_machine.h"
 #include "graph/ht_pool.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,43 +23,6 @@ static double now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-/* ---- a bare exchange ---- */
-
-#define TRIPS 20000
-
-static HB_ALIGNAS(64) _Atomic uint32_t ball;
-
-static void exchange_other(void *arg)
-{
-    (void)arg;
-    for (uint32_t i = 0; i < TRIPS; i++) {
-        while (atomic_load_explicit(&ball, memory_order_acquire) != 2 * i + 1)
-            hb_os_pause();
-        atomic_store_explicit(&ball, 2 * i + 2, memory_order_release);
-    }
-}
-
-static double exchange_ns(void)
-{
-    struct hb_os_thread other;
-    double best = 1e18;
-    atomic_store(&ball, 0);
-    if (hb_os_thread_start(&other, exchange_other, NULL, NULL) != HEARTH_OK)
-        exit(1);
-    for (uint32_t i = 0; i < TRIPS;) {
-        double start = now_ns();
-        for (uint32_t end = i + 100; i < end; i++) {
-            atomic_store_explicit(&ball, 2 * i + 1, memory_order_release);
-            while (atomic_load_explicit(&ball, memory_order_acquire) != 2 * i + 2)
-                hb_os_pause();
-        }
-        double took = (now_ns() - start) / 200;
-        best = took < best ? took : best;
-    }
-    hb_os_thread_join(&other);
-    return best;
 }
 
 /* ---- the pool ---- */
@@ -164,7 +128,7 @@ int main(int argc, char **argv)
             budget_ns = strtod(argv[i] + 5, NULL) * 1e6;
     }
     hb_os_cpus("", &cpus);
-    printf("{\"bench\":\"exchange\",\"cpus\":%d,\"one_way_ns\":%.1f}\n", cpus.n_cpus, exchange_ns());
+    printf("{\"bench\":\"exchange\",\"cpus\":%d,\"one_way_ns\":%.1f}\n", cpus.n_cpus, bn_core_to_core_ns() / 2);
     bench_threads(1, budget_ns, &alone_ns);
     for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
         int32_t n = (int32_t)strtol(p, NULL, 10);

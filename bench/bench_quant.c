@@ -10,6 +10,7 @@
  * best run instead of the median, for machines that are not idle. Correctness is the business of test_quant and check_kernels. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/os/hb_os.h"
+#include "bench/instruments/bn_machine.h"
 #include "kernels/kernels.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,54 +76,6 @@ __attribute__((target("avx2"))) static double read_speed(const uint8_t *p, size_
     (void)sink;
     return (double)bytes / t * 1e-9;
 }
-
-#define CHAINS(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11)
-__attribute__((target("avx512f,avx512vnni"))) static double peak_avx512(void)
-{
-    double t;
-#define OP(i) "vpdpbusd %%zmm30, %%zmm31, %%zmm" #i "\n"
-    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
-    return 200000.0 * 12 * 128 / t * 1e-9;
-#undef OP
-}
-
-__attribute__((target("avx2"))) static double peak_avx2(void)
-{
-    double t;
-#define OP(i)                                                                                      \
-    "vpmaddubsw %%ymm14, %%ymm15, %%ymm12\nvpmaddwd %%ymm12, %%ymm13, %%ymm12\nvpaddd %%ymm12, "   \
-    "%%ymm" #i ", %%ymm" #i "\n"
-    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
-    return 200000.0 * 12 * 64 / t * 1e-9;
-#undef OP
-}
-
-static double peak_avx2_vnni(void) /* called where the level runs */
-{
-    double t;
-#define OP(i) "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm" #i "\n"
-    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
-    return 200000.0 * 12 * 64 / t * 1e-9;
-#undef OP
-}
-
-__attribute__((target("avx512f"))) static double peak_avx512_float(void)
-{
-    double t;
-#define OP(i) "vfmadd231ps %%zmm30, %%zmm31, %%zmm" #i "\n"
-    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
-    return 200000.0 * 12 * 32 / t * 1e-9;
-#undef OP
-}
-
-__attribute__((target("avx2"))) static double peak_avx2_float(void)
-{
-    double t;
-#define OP(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n"
-    TIME(t, for (int k = 0; k < 200000; k++) __asm__ volatile(CHAINS(OP)::: "memory"));
-    return 200000.0 * 12 * 16 / t * 1e-9;
-#undef OP
-}
 #else
 static double read_speed(const uint8_t *p, size_t bytes)
 {
@@ -134,19 +87,6 @@ static double read_speed(const uint8_t *p, size_t bytes)
     return (double)bytes / t * 1e-9;
 }
 #endif
-
-static double peak_of(const char *level, int is_float)
-{
-#if defined(__x86_64__)
-    if (!strcmp(level, "avx512"))
-        return is_float ? peak_avx512_float() : peak_avx512();
-    if (!strcmp(level, "avx2_vnni"))
-        return is_float ? peak_avx2_float() : peak_avx2_vnni();
-    if (!strcmp(level, "avx2"))
-        return is_float ? peak_avx2_float() : peak_avx2();
-#endif
-    return 0;
-}
 
 int main(int argc, char **argv)
 {
@@ -186,7 +126,8 @@ int main(int argc, char **argv)
             continue;
         struct hk_table t;
         hk_select(&t, features, (enum hk_level)level);
-        double peak = peak_of(t.level, 0), peak_float = peak_of(t.level, 1), at, tq;
+        double peak, peak_float, at, tq;
+        bn_peaks(t.level, &peak, &peak_float);
         TIME(tq, for (size_t c = 0; c < n_cols; c++) t.act_quantize(x + c * x_stride, xf, n, HK_STRETCH_B32));
         printf("{\"level\":\"%s\",\"act_quantize_ns_per_1024\":%.1f,\"int8_peak_gops\":%.0f,"
                "\"f32_peak_gflops\":%.0f}\n",

@@ -1,5 +1,5 @@
 /* The parts of hearth bench: one row per test, measured by bench_run.c, printed by bench_out.c, with
- * what bench_host.c finds out about the machine. */
+ * what bench/instruments finds out about the machine. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -77,22 +77,6 @@ struct bench_test {
  * ones must choose the same token. */
 int bench_measure(const struct hc_model *m, struct hc_session *s, const struct bench_test *test,
                   struct bench_row *row);
-
-/* ---- bench_host.c ---- */
-
-void bench_cpu_name(char *dst, size_t size);
-
-/* Bytes per ns that n threads read from memory together, best of a few passes over 256 MiB. */
-double bench_read_bandwidth(int32_t n_threads);
-
-/* What it takes until a line that one thread wrote comes back from another, best of many; 0: not known. */
-double bench_core_to_core_ns(void);
-
-/* CPU time that this machine has spent on everything, and that this process has, in seconds. */
-struct bench_cpu_time {
-    double machine, own;
-};
-struct bench_cpu_time bench_cpu_time(void);
 
 /* ---- bench_out.c ---- */
 

@@ -2,6 +2,8 @@
  * generation test evaluates them one by one, each the likeliest after those before it, for a number of
  * sequences at once, which begin with different tokens. */
 #include "bench.h"
+#include "bench/instruments/bn_meter.h"
+#include "bench/instruments/bn_stats.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,35 +171,6 @@ static int bench_repeat(struct bench_state *b, struct bench_row *row)
 
 /* ---- figures ---- */
 
-static int bench_compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Nearest-rank percentile of sorted values. */
-static double bench_percentile(const double *sorted, size_t n, double p)
-{
-    size_t rank = (size_t)ceil(p / 100 * (double)n);
-    return sorted[rank ? rank - 1 : 0];
-}
-
-static double bench_mean(const double *x, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += x[i];
-    return sum / (double)n;
-}
-
-static double bench_deviation(const double *x, size_t n) /* of the sample */
-{
-    double mean = bench_mean(x, n), sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (x[i] - mean) * (x[i] - mean);
-    return n > 1 ? sqrt(sum / (double)(n - 1)) : 0;
-}
-
 /* Bytes read per run: the weights once per step, and the KV of all positions before each step. */
 static double bench_bytes(const struct bench_state *b, const struct hc_session *s)
 {
@@ -211,14 +184,14 @@ static double bench_bytes(const struct bench_state *b, const struct hc_session *
 
 static void bench_figures(struct bench_state *b, const struct hc_session *s, struct bench_row *row)
 {
-    row->avg_ns = (uint64_t)bench_mean(row->samples_ns, row->n_samples);
-    row->stddev_ns = (uint64_t)bench_deviation(row->samples_ns, row->n_samples);
-    row->avg_ts = bench_mean(row->samples_ts, row->n_samples);
-    row->stddev_ts = bench_deviation(row->samples_ts, row->n_samples);
-    qsort(b->step_ms, b->n_steps, sizeof *b->step_ms, bench_compare);
-    row->p50_ms = bench_percentile(b->step_ms, b->n_steps, 50);
-    row->p95_ms = bench_percentile(b->step_ms, b->n_steps, 95);
-    row->p99_ms = bench_percentile(b->step_ms, b->n_steps, 99);
+    row->avg_ns = (uint64_t)bn_mean(row->samples_ns, row->n_samples);
+    row->stddev_ns = (uint64_t)bn_deviation(row->samples_ns, row->n_samples);
+    row->avg_ts = bn_mean(row->samples_ts, row->n_samples);
+    row->stddev_ts = bn_deviation(row->samples_ts, row->n_samples);
+    bn_sort(b->step_ms, b->n_steps);
+    row->p50_ms = bn_percentile(b->step_ms, b->n_steps, 50);
+    row->p95_ms = bn_percentile(b->step_ms, b->n_steps, 95);
+    row->p99_ms = bn_percentile(b->step_ms, b->n_steps, 99);
     double run_ms = row->p50_ms * (b->test.n_prompt ? 1 : (double)b->n);
     row->gb_s = bench_bytes(b, s) / (run_ms * 1e6);
     row->peak_rss_bytes = hc_peak_rss();
@@ -242,14 +215,9 @@ int bench_measure(const struct hc_model *m, struct hc_session *s, const struct b
     if (rc == HC_OK)
         rc = bench_check(&b);
     if (rc == HC_OK) {
-        struct bench_cpu_time t0 = bench_cpu_time();
-        uint64_t start = hc_now_ns();
+        struct bn_cpu before = bn_cpu_now();
         rc = bench_repeat(&b, row);
-        struct bench_cpu_time t1 = bench_cpu_time();
-        double seconds = (double)(hc_now_ns() - start) * 1e-9;
-        double foreign = (t1.machine - t0.machine) - (t1.own - t0.own);
-        /* The system counts CPU time in ticks of 10 ms: nothing to say about less than a second. */
-        row->foreign_cpus = seconds < 1 ? NAN : foreign > 0 ? foreign / seconds : 0;
+        row->foreign_cpus = bn_cpu_between(before, bn_cpu_now(), 1).foreign_cpus;
     }
     if (rc == HC_OK)
         bench_figures(&b, s, row);

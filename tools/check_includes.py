@@ -35,7 +35,7 @@ ROOMS = [
     ("src/onnx/",           ["hearth.h", "base/*", "graph/*", "tokenizer/*", "onnx/*"] + QTYPES),
     ("src/runtime/",        LEFT_OF_GRAPH + ["graph/*", "tokenizer/*", "gguf/*", "onnx/*", "runtime/*"]),
     ("src/serve/",          LEFT_OF_GRAPH + ["serve/*"]),
-    ("tools/",              ["hearth.h", "tools/*", "commit.h"]),  # commit.h is made by the build
+    ("tools/",              ["hearth.h", "tools/*", "bench/*", "commit.h"]),  # commit.h is made by the build
 ]
 # Tools that need a loader or another room, with the reason.
 EXCEPTIONS = {

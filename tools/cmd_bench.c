@@ -1,6 +1,7 @@
 /* hearth bench: tokens per second of prompts and of generation, in llama-bench's columns. Lists of
  * -p, -n, -d and -t multiply out to one row each. */
 #include "bench.h"
+#include "bench/instruments/bn_machine.h"
 #include "commands.h"
 #include "commit.h"
 #include <math.h>
@@ -44,7 +45,7 @@ static void bench_describe(const struct bench_settings *s, const struct hc_model
     struct tm utc;
 #define SET(field, ...) snprintf(row->field, sizeof row->field, __VA_ARGS__)
     SET(build_commit, "%s", HC_COMMIT);
-    bench_cpu_name(row->cpu_info, sizeof row->cpu_info);
+    bn_cpu_name(row->cpu_info, sizeof row->cpu_info);
     SET(backends, "CPU");
     SET(level, "%s", hs->info.level);
     SET(model_filename, "%s", file ? file + 1 : m->path);
@@ -152,10 +153,10 @@ static void bench_add_bandwidth(struct bench_rows *rows)
         const struct bench_row *before = i ? r - 1 : NULL;
         bool same = before && before->n_threads == r->n_threads;
         r->bandwidth_gb_s =
-            same ? before->bandwidth_gb_s : bench_read_bandwidth((int32_t)r->n_threads);
+            same ? before->bandwidth_gb_s : bn_read_bandwidth((int32_t)r->n_threads);
         r->core_to_core_ns = same                ? before->core_to_core_ns
                              : r->n_threads == 1 ? 0
-                                                 : bench_core_to_core_ns();
+                                                 : bn_core_to_core_ns();
         r->bandwidth_share = r->bandwidth_gb_s > 0 ? r->gb_s / r->bandwidth_gb_s : 0;
     }
 }
