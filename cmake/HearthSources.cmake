@@ -173,7 +173,11 @@ endif()
 
 # The server: a library of its own, a client of the one above.
 set(HEARTH_SERVE_SOURCES
+  src/serve/landlock.c
+  src/serve/probe.c
+  src/serve/sandbox.c
   src/serve/sched.c
+  src/serve/seccomp.c
   src/serve/sha256.c
   src/serve/wire.c
   src/serve/wire_binary.c
