@@ -49,7 +49,8 @@ static void bench_describe(const struct bench_settings *s, const struct hc_model
     SET(backends, "CPU");
     SET(level, "%s", hs->info.level);
     SET(model_filename, "%s", file ? file + 1 : m->path);
-    SET(model_type, "%s %.0fM %s", m->info.architecture, (double)m->info.n_params * 1e-6,
+    SET(model_type, "%s%s %.0fM %s", strstr(m->info.name, "synthetic") ? "synthetic " : "", m->info.architecture,
+        (double)m->info.n_params * 1e-6,
         m->info.file_type);
     SET(type_k, "%s", s->type_k);
     SET(type_v, "%s", s->type_v);

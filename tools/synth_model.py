@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes GGUF files with random weights in the exact shapes and type mixes of real models, to measure
-speed and memory on. They speak noise; general.name says "synthetic".
+"""Writes GGUF and ONNX files with random weights in the exact shapes and type mixes of real models, to measure
+speed and memory on. They speak noise; their names say "synthetic", in the file and wherever hearth prints it.
 
     tools/synth_model.py --list
     tools/synth_model.py smollm-360m-q8_0 OUT.gguf [--seed N] [--layers N]
+    tools/synth_model.py minilm-embedder OUT.onnx [--seed N]
 
 Blocks hold random codes with half-float scales chosen so that weights have mean 0 and a standard
 deviation near 0.02: logits stay finite and flat. The vocabulary has the right size and is made up:
@@ -17,6 +18,8 @@ import dataclasses
 import random
 import struct
 import sys
+
+import synth_onnx
 
 # ---- block types: GGUF number, elements, bytes, and how random bytes become blocks ----------------
 
@@ -344,15 +347,21 @@ def main():
     parser.add_argument("--list", action="store_true", help="the names of the models")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--layers", type=int, default=0, help="fewer layers than the real model")
-    parser.add_argument("model", nargs="?", choices=sorted(MODELS))
+    parser.add_argument("model", nargs="?", choices=sorted([*MODELS, *synth_onnx.ENCODERS]))
     parser.add_argument("out", nargs="?")
     args = parser.parse_args()
     if args.list:
-        print("\n".join(MODELS))
+        print("\n".join([*MODELS, *synth_onnx.ENCODERS]))
         return 0
     if not args.out:
         parser.error("a model and an output file are needed")
-    print(f"{args.out}: {write(args.out, args.model, args.seed, args.layers)} bytes")
+    if args.model in synth_onnx.ENCODERS:
+        if args.layers:
+            parser.error("--layers is for GGUF models")
+        size = synth_onnx.write(args.out, args.model, args.seed)
+    else:
+        size = write(args.out, args.model, args.seed, args.layers)
+    print(f"{args.out}: {size} bytes, synthetic weights")
     return 0
 
 
