@@ -176,6 +176,13 @@ set(HEARTH_SERVE_SOURCES
   src/serve/landlock.c
   src/serve/probe.c
   src/serve/sandbox.c
+  src/serve/engine.c
+  src/serve/engine_text.c
+  src/serve/engine_encode.c
+  src/serve/auth.c
+  src/serve/conn.c
+  src/serve/listen.c
+  src/serve/server.c
   src/serve/sched.c
   src/serve/seccomp.c
   src/serve/sha256.c

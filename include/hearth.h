@@ -1075,6 +1075,11 @@ HEARTH_API hearth_status hearth_batch_add(hearth_batch *batch,
 /* Its next piece is the last, and says so; it takes part in no further step. Idempotent.
  * HEARTH_E_NOT_FOUND: it is over, or never was. */
 HEARTH_API hearth_status hearth_batch_cancel(hearth_batch *batch, uint64_t id, hearth_error *err);
+/* A generation that rests keeps its place and takes part in no step; rest 0: it goes on. Idempotent.
+ * HEARTH_E_NOT_FOUND: it is over, or never was. */
+HEARTH_API hearth_status hearth_batch_rest(hearth_batch *batch, uint64_t id, int rest, hearth_error *err);
+/* Most prompt tokens in a step from now on, to bound its time: 1 to n_batch; beyond, what is nearest. */
+HEARTH_API void hearth_batch_set_prompt_chunk(hearth_batch *batch, int32_t n);
 /* Generations that are not over; of them, *running have a sequence. running may be NULL. */
 HEARTH_API size_t hearth_batch_count(const hearth_batch *batch, size_t *running);
 

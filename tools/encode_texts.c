@@ -17,8 +17,8 @@ char *encode_beside(const char *model, const char *name)
 
 /* ---- the tokenizer ---- */
 
-static int texts_tokenizer(const struct encode_settings *s, const struct hc_model *model,
-                           hearth_tokenizer **tokenizer)
+int encode_tokenizer(const struct encode_settings *s, const struct hc_model *model,
+                     hearth_tokenizer **tokenizer)
 {
     static const char *const names[] = {"tokenizer.json", "vocab.txt"};
     if (s->tokenizer)
@@ -130,7 +130,7 @@ int encode_each(const struct encode_settings *s, hearth_pooling pooling, encode_
         return hc_fail(HC_USAGE, "-p", "not given; a text, or -f with a file, is needed");
     int rc = hc_model_open(&s->common, 0, &model);
     if (rc == HC_OK)
-        rc = texts_tokenizer(s, &model, &tokenizer);
+        rc = encode_tokenizer(s, &model, &tokenizer);
     if (rc == HC_OK)
         rc = hc_tensor_session_open(&s->common, &model, &config, &session);
     if (rc == HC_OK) {

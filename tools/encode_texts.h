@@ -39,6 +39,10 @@ typedef int encode_fn(void *user, hearth_encoder *encoder, size_t index, const s
  * terminal. */
 int encode_each(const struct encode_settings *s, hearth_pooling pooling, encode_fn *fn, void *user);
 
+/* The tokenizer of --tokenizer, or the one beside the model; NULL if the model has its own. */
+int encode_tokenizer(const struct encode_settings *s, const struct hc_model *model,
+                     hearth_tokenizer **tokenizer);
+
 /* An error of the library about text number `index`. */
 int encode_fail(const struct encode_settings *s, size_t index, hearth_status status,
                 const hearth_error *err);

@@ -23,7 +23,7 @@ struct batch_entry {
     const int32_t *prompt; /* until it is admitted */
     size_t n_prompt, matched;
     int32_t most;          /* positions it may hold */
-    bool running, ended;
+    bool running, ended, resting;
     bool in_prompt;        /* its items in this step: */
     size_t first, n;
     hearth_error error;
@@ -155,6 +155,12 @@ hearth_status hearth_batch_add(hearth_batch *b, const hearth_generation_config *
     return HEARTH_OK;
 }
 
+static hearth_status batch_unknown(uint64_t id, hearth_error *err)
+{
+    return hb_fail(err, HEARTH_E_NOT_FOUND, "batch: generation %llu is over or never was",
+                   (unsigned long long)id);
+}
+
 hearth_status hearth_batch_cancel(hearth_batch *b, uint64_t id, hearth_error *err)
 {
     for (size_t i = 0; i < b->n_entries; i++) {
@@ -166,8 +172,25 @@ hearth_status hearth_batch_cancel(hearth_batch *b, uint64_t id, hearth_error *er
         batch_leave(b, e);
         return HEARTH_OK;
     }
-    return hb_fail(err, HEARTH_E_NOT_FOUND, "batch: generation %llu is over or never was",
-                   (unsigned long long)id);
+    return batch_unknown(id, err);
+}
+
+hearth_status hearth_batch_rest(hearth_batch *b, uint64_t id, int rest, hearth_error *err)
+{
+    for (size_t i = 0; i < b->n_entries; i++) {
+        struct batch_entry *e = &b->entries[i];
+        if (e->id != id || e->ended)
+            continue;
+        e->resting = rest != 0;
+        return HEARTH_OK;
+    }
+    return batch_unknown(id, err);
+}
+
+void hearth_batch_set_prompt_chunk(hearth_batch *b, int32_t n)
+{
+    int32_t most = b->session->config.n_batch;
+    b->prompt_chunk = (size_t)(n < 1 ? 1 : n > most ? most : n);
 }
 
 size_t hearth_batch_count(const hearth_batch *b, size_t *running)
@@ -257,7 +280,7 @@ static void batch_join(hearth_batch *b)
 
 static bool batch_wants(const struct batch_entry *e)
 {
-    return e->running && !hr_generation_ready(e->gen);
+    return e->running && !e->resting && !hr_generation_ready(e->gen);
 }
 
 /* Items of those that are in the given part of their text. Everybody gets one row, and one item if it is

@@ -72,11 +72,15 @@ struct hs_sched;
 
 hearth_status hs_sched_create(const struct hs_sched_config *config, struct hb_arena *arena, struct hs_sched **out,
                               hearth_error *err);
+/* What fits into a lane from now on. */
+void hs_sched_set_lane(struct hs_sched *s, uint8_t lane, const struct hs_lane_config *config);
 enum hs_admit hs_sched_push(struct hs_sched *s, const struct hs_request *request, uint64_t now_ns);
 /* The next requests of a lane, at most `n` with at most max_tokens together (a first one larger than that goes alone;
  * 0: no limit): they run now. Returns how many. Expired ones are not taken. */
 size_t hs_sched_take(struct hs_sched *s, uint8_t lane, uint64_t now_ns, uint32_t max_tokens, struct hs_request *out,
                      size_t n);
+/* The one that take would give first, if it fits now. */
+bool hs_sched_peek(const struct hs_sched *s, uint8_t lane, uint64_t now_ns, struct hs_request *out);
 /* A running request is over. false: it is not running. */
 bool hs_sched_finish(struct hs_sched *s, struct hs_key key);
 /* Waiting: removed, *out is it, the caller answers. Running: *out is it, the caller stops and finishes it. */

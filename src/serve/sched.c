@@ -95,6 +95,11 @@ hearth_status hs_sched_create(const struct hs_sched_config *config, struct hb_ar
     return HEARTH_OK;
 }
 
+void hs_sched_set_lane(struct hs_sched *s, uint8_t lane, const struct hs_lane_config *config)
+{
+    s->lanes[lane].config = *config;
+}
+
 /* ---- keys ---- */
 
 static uint32_t sched_home(const struct hs_sched *s, struct hs_key key)
@@ -320,6 +325,18 @@ size_t hs_sched_take(struct hs_sched *s, uint8_t lane_id, uint64_t now_ns, uint3
         out[taken++] = *r;
     }
     return taken;
+}
+
+bool hs_sched_peek(const struct hs_sched *s, uint8_t lane_id, uint64_t now_ns, struct hs_request *out)
+{
+    if (lane_id >= s->config.n_lanes)
+        return false;
+    const struct sched_lane *lane = &s->lanes[lane_id];
+    uint32_t i = sched_best(s, lane, now_ns);
+    if (i == SCHED_NONE || !sched_fits(s, lane, &s->slots[i].r) || s->slots[i].r.deadline_ns <= now_ns)
+        return false;
+    *out = s->slots[i].r;
+    return true;
 }
 
 bool hs_sched_finish(struct hs_sched *s, struct hs_key key)

@@ -1,0 +1,256 @@
+/* hearth serve: models on a Unix socket (docs/wire.md). */
+#include "commands.h"
+#include "encode_texts.h"
+#include "serve/hs_server.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct serve_settings {
+    struct hc_common common;
+    struct hc_texts models;
+    const char *socket;
+    const char *token_file;
+    bool no_token;
+    const char *tokenizer;
+    int32_t ctx, batch, parallel;
+    int32_t queue, in_flight, rate, connections, step_ms, drain_s;
+    bool no_v2;
+};
+
+#define SERVE_FIELD(name) offsetof(struct serve_settings, name)
+static const struct hc_option serve_options[] = {
+    {"-m", HC_TEXTS, SERVE_FIELD(models), 0, 0, "FILE[,NAME]", "a model and how clients call it; may be repeated"},
+    {"--socket", HC_TEXT, SERVE_FIELD(socket), 0, 0, "PATH", "the Unix socket to listen on"},
+    {"--token-file", HC_TEXT, SERVE_FIELD(token_file), 0, 0, "FILE",
+     "the secret of clients, 16 to 256 bytes; nobody else may read the file"},
+    {"--no-token", HC_FLAG, SERVE_FIELD(no_token), 0, 0, NULL, "programs of this user need no secret"},
+    {"--tokenizer", HC_TEXT, SERVE_FIELD(tokenizer), 0, 0, "FILE",
+     "of encoders that have none (tokenizer.json or vocab.txt beside the model)"},
+    {"-c", HC_INT, SERVE_FIELD(ctx), 1, INT32_MAX, "CTX", "context of a request in tokens (2048, or the model's own)"},
+    {"-b", HC_INT, SERVE_FIELD(batch), 1, INT32_MAX, "CHUNK", "most tokens in one step (512)"},
+    {"--parallel", HC_INT, SERVE_FIELD(parallel), 1, 64, "N", "texts of a model that are generated together (4)"},
+    {"--queue", HC_INT, SERVE_FIELD(queue), 1, 65536, "N", "requests that wait at most (256)"},
+    {"--in-flight", HC_INT, SERVE_FIELD(in_flight), 1, 65536, "N", "requests of a session at once (16)"},
+    {"--rate", HC_INT, SERVE_FIELD(rate), 0, INT32_MAX, "N", "requests of a session in a minute; 0: any (1000)"},
+    {"--connections", HC_INT, SERVE_FIELD(connections), 1, 4096, "N", "clients at once (64)"},
+    {"--step-ms", HC_INT, SERVE_FIELD(step_ms), 1, 10000, "MS", "how long a step keeps clients waiting (50)"},
+    {"--drain", HC_INT, SERVE_FIELD(drain_s), 0, 3600, "S",
+     "seconds that running requests have after SIGTERM (30)"},
+    {"--no-v2", HC_FLAG, SERVE_FIELD(no_v2), 0, 0, NULL, "speak JSON only"},
+    HC_OPTIONS_END};
+
+/* One model with all that belongs to it. */
+struct serve_model {
+    struct hc_common common;
+    char *path;
+    const char *name;
+    struct hc_model model;
+    struct hc_session session;
+    hearth_tokenizer *tokenizer;
+    struct encode_labels labels;
+};
+
+struct serve {
+    const struct serve_settings *settings;
+    struct serve_model models[HC_MOST_VALUES];
+    size_t n_models;
+    struct hs_engine *engine;
+    struct hs_server *server;
+    struct hs_auth auth;
+};
+
+/* ---- models ---- */
+
+static int serve_name(const struct serve_settings *s, size_t i, struct serve_model *m)
+{
+    m->common = s->common;
+    m->path = strdup(s->models.item[i]);
+    if (!m->path)
+        return hc_fail(HC_LIMIT, "-m", "no memory");
+    char *comma = strrchr(m->path, ',');
+    if (comma) {
+        *comma = 0;
+        m->name = comma + 1;
+    } else {
+        const char *slash = strrchr(m->path, '/');
+        m->name = slash ? slash + 1 : m->path;
+    }
+    m->common.model = m->path;
+    return *m->name && strlen(m->name) <= HS_MAX_MODEL_NAME
+               ? HC_OK
+               : hc_fail(HC_USAGE, "-m", "\"%s\"; FILE,NAME with a name of 1 to %d bytes is accepted",
+                         s->models.item[i], HS_MAX_MODEL_NAME);
+}
+
+/* Labels need their number, which most graphs declare. */
+static int serve_encoder(const struct serve_settings *s, struct serve_model *m)
+{
+    hearth_session_config config = {0};
+    hearth_io_info io = {.struct_size = sizeof io};
+    const struct encode_settings e = {.common = m->common, .tokenizer = s->tokenizer};
+    int rc = encode_tokenizer(&e, &m->model, &m->tokenizer);
+    if (rc == HC_OK)
+        rc = hc_tensor_session_open(&m->common, &m->model, &config, &m->session);
+    if (rc == HC_OK && hearth_model_output(m->model.model, 0, &io, NULL) == HEARTH_OK && io.rank == 2 &&
+        io.dim[1] > 0 && io.dim[1] <= 65536 && strstr(io.name, "logits"))
+        rc = encode_labels_read(&e, (size_t)io.dim[1], &m->labels);
+    return rc;
+}
+
+static int serve_text(const struct serve_settings *s, struct serve_model *m)
+{
+    hearth_session_config config = {.n_batch = s->batch, .n_seqs = s->parallel, .n_logits = s->parallel,
+                                    .n_ctx = s->ctx ? s->ctx : 2048};
+    if (!s->ctx && m->model.info.n_ctx_train > 0 && m->model.info.n_ctx_train < config.n_ctx)
+        config.n_ctx = m->model.info.n_ctx_train;
+    return hc_session_open(&m->common, &m->model, &config, &m->session);
+}
+
+static int serve_model_open(struct serve *serve, size_t i)
+{
+    struct serve_model *m = &serve->models[serve->n_models++];
+    hearth_error err = {0};
+    int rc = serve_name(serve->settings, i, m);
+    if (rc == HC_OK)
+        rc = hc_model_open(&m->common, 0, &m->model);
+    if (rc == HC_OK)
+        rc = m->model.info.kind == HEARTH_MODEL_GENERATIVE ? serve_text(serve->settings, m)
+                                                           : serve_encoder(serve->settings, m);
+    if (rc != HC_OK)
+        return rc;
+    const struct hs_engine_model attach = {.name = m->name, .model = m->model.model, .session = m->session.session,
+                                           .tokenizer = m->tokenizer,
+                                           .labels = (const char *const *)m->labels.name,
+                                           .n_labels = m->labels.n, .file_bytes = m->model.file_bytes};
+    hearth_status status = hs_engine_attach(serve->engine, &attach, &err);
+    if (status != HEARTH_OK)
+        return hc_fail_status(HC_REFUSED, m->path, status, &err);
+    hs_engine_warm_up(serve->engine, m->name);
+    return HC_OK;
+}
+
+static void serve_model_close(struct serve *serve, struct serve_model *m)
+{
+    if (m->name && m->session.session)
+        hs_engine_detach(serve->engine, m->name, hc_now_ns());
+    encode_labels_free(&m->labels);
+    hc_session_close(&m->session);
+    hearth_tokenizer_close(m->tokenizer);
+    hc_model_close(&m->model);
+    free(m->path);
+}
+
+/* ---- the secret ---- */
+
+static int serve_secret(struct serve *serve)
+{
+    const struct serve_settings *s = serve->settings;
+    char secret[HS_MAX_TOKEN + 64];
+    struct stat st;
+    hearth_error err = {0};
+    serve->auth.no_token = s->no_token;
+    if (!s->token_file == !s->no_token)
+        return hc_fail(HC_USAGE, "--token-file", "%s; it or --no-token is needed",
+                       s->token_file ? "given together with --no-token" : "not given");
+    if (s->no_token)
+        return HC_OK;
+    int fd = open(s->token_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        return hc_fail(HC_REFUSED, s->token_file, "cannot be read: %s", strerror(why));
+    }
+    ssize_t n = S_ISREG(st.st_mode) && (st.st_mode & 077) == 0 ? read(fd, secret, sizeof secret) : -2;
+    close(fd);
+    if (n == -2)
+        return hc_fail(HC_REFUSED, s->token_file, "mode %o; a regular file that nobody else may read (0600) is "
+                       "accepted", (unsigned)(st.st_mode & 07777));
+    if (n < 0)
+        return hc_fail(HC_REFUSED, s->token_file, "cannot be read: %s", strerror(errno));
+    hearth_status status = hs_auth_set(&serve->auth, secret, (size_t)n, &err);
+    explicit_bzero(secret, sizeof secret);
+    return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_REFUSED, s->token_file, status, &err);
+}
+
+/* ---- running ---- */
+
+static struct hs_server *serve_running; /* for the handler */
+
+static void serve_on_signal(int number)
+{
+    (void)number;
+    hs_server_stop(serve_running);
+}
+
+static int serve_loop(struct serve *serve)
+{
+    const struct serve_settings *s = serve->settings;
+    hearth_error err = {0};
+    char name[32];
+    snprintf(name, sizeof name, "hearth %s", hearth_version());
+    const struct hs_server_config config = {.engine = serve->engine, .auth = &serve->auth, .path = s->socket,
+                                            .max_version = s->no_v2 ? 1 : 2, .name = name,
+                                            .rate_per_minute = (uint32_t)s->rate,
+                                            .max_connections = (uint32_t)s->connections,
+                                            .drain_ms = (uint32_t)s->drain_s * 1000};
+    hearth_status status = hs_server_open(&config, &serve->server, &err);
+    if (status != HEARTH_OK)
+        return hc_fail_status(HC_REFUSED, s->socket, status, &err);
+    serve_running = serve->server;
+    struct sigaction action = {.sa_handler = serve_on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    fprintf(stderr, "hearth: listening on %s\n", s->socket);
+    status = hs_server_run(serve->server, &err);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_FAILED, "server", status, &err);
+}
+
+static int serve_run(const void *settings)
+{
+    static struct serve serve;
+    const struct serve_settings *s = serve.settings = settings;
+    hearth_error err = {0};
+    const struct hs_engine_config config = {.max_waiting = (uint32_t)s->queue,
+                                            .max_in_flight = (uint32_t)s->in_flight,
+                                            .step_ms = (uint32_t)s->step_ms};
+    if (!s->socket)
+        return hc_fail(HC_USAGE, "--socket", "not given; the path of a socket is needed");
+    int rc = serve_secret(&serve);
+    if (rc != HC_OK)
+        return rc;
+    hearth_status status = hs_engine_create(&config, &serve.engine, &err);
+    if (status != HEARTH_OK)
+        return hc_fail_status(HC_LIMIT, "engine", status, &err);
+    for (size_t i = 0; i < s->models.n && rc == HC_OK; i++)
+        rc = serve_model_open(&serve, i);
+    if (rc == HC_OK)
+        rc = serve_loop(&serve);
+    hs_server_close(serve.server);
+    for (size_t i = 0; i < serve.n_models; i++)
+        serve_model_close(&serve, &serve.models[i]);
+    hs_engine_destroy(serve.engine);
+    return rc;
+}
+
+static const struct serve_settings serve_defaults = {.parallel = 4, .rate = HS_RATE_PER_MINUTE, .drain_s = 30};
+
+const struct hc_command hc_command_serve = {
+    .name = "serve",
+    .synopsis = "-m FILE[,NAME] ... --socket PATH (--token-file FILE | --no-token)",
+    .text = "Serves models on a Unix socket, to programs of the same user; docs/wire.md says how to talk to it.\n"
+            "SIGTERM and SIGINT end it: running requests have --drain seconds, a second signal ends them at once.",
+    .options = serve_options,
+    .without_model = true,
+    .settings_size = sizeof(struct serve_settings),
+    .defaults = &serve_defaults,
+    .run = serve_run,
+};
