@@ -77,10 +77,14 @@ static const struct hc_option cli_common[] = {
     HC_OPTIONS_END,
 };
 
-/* Call visit for the command's options, then the common ones. */
+static const struct hc_option *cli_common_of(const struct hc_command *command)
+{
+    return command->common ? command->common : cli_common;
+}
+
 static const struct hc_option *cli_find(const struct hc_command *command, const char *flag)
 {
-    const struct hc_option *const tables[] = {command->options, cli_common};
+    const struct hc_option *const tables[] = {command->options, cli_common_of(command)};
     for (size_t i = 0; i < HC_COUNT(tables); i++)
         for (const struct hc_option *o = tables[i]; o->flag; o++)
             if (strcmp(o->flag, flag) == 0)
@@ -268,6 +272,11 @@ bool hc_parse(const struct hc_command *command, int argc, char **argv, void *set
             return false;
         }
         const struct hc_option *o = cli_find(command, argv[i]);
+        if (!o && command->takes_command && argv[i][0] != '-') {
+            ((struct hc_common *)settings)->rest = &argv[i];
+            ((struct hc_common *)settings)->n_rest = argc - i;
+            break;
+        }
         if (!o && command->takes_rest && argv[i][0] != '-') {
             struct hc_common *common = settings;
             if (!common->n_rest)
@@ -295,7 +304,7 @@ bool hc_parse(const struct hc_command *command, int argc, char **argv, void *set
         if (!cli_take(o, value, (char *)settings + o->off))
             return false;
     }
-    bool wants_model = !command->without_model && !command->takes_rest;
+    bool wants_model = !command->without_model && !command->takes_rest && !command->common;
     if (!((const struct hc_common *)settings)->model && wants_model) {
         hc_fail(HC_USAGE, "-m", "not given; a model file is needed");
         return false;
@@ -319,7 +328,7 @@ void hc_print_help(const struct hc_command *command)
 {
     printf("hearth %s %s\n\n%s\n\n", command->name, command->synopsis, command->text);
     cli_print_options(command->options);
-    printf("\nCommon to all commands:\n");
-    cli_print_options(cli_common);
+    printf("\nCommon to all commands%s:\n", command->common ? " of the client" : "");
+    cli_print_options(cli_common_of(command));
     printf("  %-24s this text\n", "-h");
 }

@@ -116,11 +116,13 @@ struct hc_command {
     const char *synopsis; /* what follows the name: "-m FILE (-p TEXT | -f FILE)" */
     const char *text;     /* what it does, a few lines for -h */
     const struct hc_option *options; /* ended by HC_OPTIONS_END; the common ones are added */
+    const struct hc_option *common;  /* NULL: those of commands that open a model file */
     bool without_model; /* -m may be left out */
     size_t settings_size;
     const void *defaults; /* a settings struct */
     int (*run)(const void *settings);
     bool takes_rest; /* arguments without an option go to hc_common.rest */
+    bool takes_command; /* the first one does, with all that stands behind it, options too */
 };
 
 /* Fill `settings` from argv. Returns true to go on; else *exit_status is what to exit with: HC_OK

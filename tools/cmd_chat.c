@@ -181,28 +181,16 @@ static int chat_once(struct chat_state *c)
     return rc;
 }
 
-/* On a terminal a turn that fails is told and the next may go better; a pipe ends with it. */
-static int chat_loop(struct chat_state *c)
+static int chat_line(void *user, const struct hc_text *line)
 {
-    bool terminal = isatty(STDIN_FILENO) != 0;
-    size_t first = c->n_messages;
-    struct hc_text line;
-    int rc = HC_OK;
-    if (terminal)
-        fputs("Ctrl-C stops an answer, /clear starts anew, /exit or Ctrl-D ends\n", stderr);
-    while ((rc == HC_OK || terminal) && hc_line_read("> ", &line)) {
-        bool over = terminal && strcmp(line.bytes, "/exit") == 0;
-        if (terminal && strcmp(line.bytes, "/clear") == 0) {
-            chat_forget(c, first);
-            c->exact = false;
-        } else if (!over && line.len) {
-            rc = chat_turn(c, &line);
-        }
-        free(line.bytes);
-        if (over)
-            break;
-    }
-    return terminal ? HC_OK : rc;
+    return chat_turn(user, line);
+}
+
+static void chat_clear(void *user)
+{
+    struct chat_state *c = user;
+    chat_forget(c, c->s->system ? 1 : 0);
+    c->exact = false;
 }
 
 /* The library's sentence holds some of the names; here there is room for all. */
@@ -248,7 +236,7 @@ static int chat_with_model(struct chat_state *c)
     int rc = hc_run_open(&s->common, &s->g, c->m, true, &c->run);
     if (rc != HC_OK)
         return rc;
-    return s->p || s->f ? chat_once(c) : chat_loop(c);
+    return s->p || s->f ? chat_once(c) : hc_line_turns(chat_line, chat_clear, c);
 }
 
 static int chat_run(const void *settings)

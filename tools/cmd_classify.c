@@ -1,7 +1,6 @@
 /* hearth classify: text to labels. Logits come from the model, scores are their softmax in double. */
 #include "commands.h"
 #include "encode_texts.h"
-#include "json_out.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,8 @@
 struct classify_run {
     const struct encode_settings *settings;
     struct encode_labels labels;
-    double *scores; /* [labels.n] */
-    size_t *order;  /* [labels.n], best first */
+    double *scores;           /* [labels.n] */
+    struct hc_scored *sorted; /* [labels.n], best first */
 };
 
 static int classify_prepare(struct classify_run *r, size_t n)
@@ -18,8 +17,8 @@ static int classify_prepare(struct classify_run *r, size_t n)
     if (r->labels.name)
         return HC_OK;
     r->scores = malloc(n * sizeof *r->scores);
-    r->order = malloc(n * sizeof *r->order);
-    if (!r->scores || !r->order)
+    r->sorted = malloc(n * sizeof *r->sorted);
+    if (!r->scores || !r->sorted)
         return hc_fail(HC_LIMIT, "labels", "no memory for %zu scores", n);
     return encode_labels_read(r->settings, n, &r->labels);
 }
@@ -35,35 +34,10 @@ static void classify_score(struct classify_run *r, const float *logits)
     for (size_t i = 0; i < n; i++) {
         r->scores[i] /= sum;
         size_t k = i; /* the lower id first among equals */
-        for (; k > 0 && r->scores[r->order[k - 1]] < r->scores[i]; k--)
-            r->order[k] = r->order[k - 1];
-        r->order[k] = i;
+        for (; k > 0 && r->sorted[k - 1].score < r->scores[i]; k--)
+            r->sorted[k] = r->sorted[k - 1];
+        r->sorted[k] = (struct hc_scored){r->labels.name[i], strlen(r->labels.name[i]), r->scores[i]};
     }
-}
-
-static void classify_json(const struct classify_run *r, const hearth_encoding *e)
-{
-    struct hj j = {.file = stdout};
-    hj_open(&j, NULL, '{');
-    hj_string(&j, "label", r->labels.name[r->order[0]]);
-    hj_real(&j, "score", r->scores[r->order[0]]);
-    hj_open(&j, "scores", '[');
-    for (size_t i = 0; i < r->labels.n; i++) {
-        hj_open(&j, NULL, '{');
-        hj_string(&j, "label", r->labels.name[r->order[i]]);
-        hj_real(&j, "score", r->scores[r->order[i]]);
-        hj_close(&j, '}');
-    }
-    hj_close(&j, ']');
-    hj_open(&j, "logits", '[');
-    for (size_t i = 0; i < e->n_values; i++)
-        hj_real(&j, NULL, (double)e->values[i]);
-    hj_close(&j, ']');
-    hj_int(&j, "n_tokens", e->n_tokens);
-    if (r->settings->truncate)
-        hj_bool(&j, "truncated", e->truncated != 0);
-    hj_close(&j, '}');
-    fputc('\n', stdout);
 }
 
 static int classify_text(void *user, hearth_encoder *encoder, size_t index,
@@ -79,13 +53,9 @@ static int classify_text(void *user, hearth_encoder *encoder, size_t index,
     if (rc != HC_OK)
         return rc;
     classify_score(r, e.values);
-    if (r->settings->common.json) {
-        classify_json(r, &e);
-    } else {
-        printf("%-12s %.4f  ", r->labels.name[r->order[0]], r->scores[r->order[0]]);
-        fwrite(text->bytes, 1, text->len, stdout);
-        printf("%s\n", e.truncated ? "  (truncated)" : "");
-    }
+    const struct hc_encode_form form = {r->settings->common.json, r->settings->truncate};
+    hc_print_classified(&form, text, r->sorted, r->labels.n,
+                        &(struct hc_encoded){e.values, e.n_values, e.n_tokens, e.truncated != 0});
     return HC_OK;
 }
 
@@ -95,7 +65,7 @@ static int classify_run(const void *settings)
     int rc = encode_each(r.settings, HEARTH_POOL_MODEL, classify_text, &r);
     encode_labels_free(&r.labels);
     free(r.scores);
-    free(r.order);
+    free(r.sorted);
     return rc;
 }
 

@@ -1,56 +1,12 @@
 /* hearth embed: text to vectors. */
 #include "commands.h"
 #include "encode_texts.h"
-#include "json_out.h"
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct embed_run {
     const struct encode_settings *settings;
-    float *kept; /* --similarity: [n][size] */
-    size_t n, size, capacity;
+    struct hc_vectors kept; /* --similarity */
 };
-
-static void embed_json(const struct embed_run *r, const hearth_encoding *e)
-{
-    struct hj j = {.file = stdout};
-    hj_open(&j, NULL, '{');
-    hj_open(&j, "embedding", '[');
-    for (size_t i = 0; i < e->n_values; i++)
-        hj_real(&j, NULL, (double)e->values[i]);
-    hj_close(&j, ']');
-    hj_int(&j, "n_tokens", e->n_tokens);
-    if (r->settings->truncate)
-        hj_bool(&j, "truncated", e->truncated != 0);
-    hj_close(&j, '}');
-    fputc('\n', stdout);
-}
-
-static void embed_plain(const hearth_encoding *e)
-{
-    for (size_t i = 0; i < e->n_values; i++) {
-        char text[32];
-        hj_format_real(text, sizeof text, (double)e->values[i]);
-        printf("%s%s", i ? " " : "", text);
-    }
-    fputc('\n', stdout);
-}
-
-static int embed_keep(struct embed_run *r, const hearth_encoding *e)
-{
-    if (r->n == r->capacity) {
-        size_t capacity = r->capacity ? 2 * r->capacity : 16;
-        float *bigger = realloc(r->kept, capacity * e->n_values * sizeof *bigger);
-        if (!bigger)
-            return hc_fail(HC_LIMIT, "--similarity", "no memory for %zu embeddings", capacity);
-        r->kept = bigger;
-        r->capacity = capacity;
-    }
-    r->size = e->n_values;
-    memcpy(r->kept + r->n++ * r->size, e->values, r->size * sizeof *r->kept);
-    return HC_OK;
-}
 
 static int embed_text(void *user, hearth_encoder *encoder, size_t index, const struct hc_text *text)
 {
@@ -61,55 +17,24 @@ static int embed_text(void *user, hearth_encoder *encoder, size_t index, const s
     if (status != HEARTH_OK)
         return encode_fail(r->settings, index, status, &err);
     if (r->settings->similarity)
-        return embed_keep(r, &e);
-    if (r->settings->common.json)
-        embed_json(r, &e);
-    else
-        embed_plain(&e);
+        return hc_vectors_keep(&r->kept, e.values, e.n_values);
+    const struct hc_encode_form form = {r->settings->common.json, r->settings->truncate};
+    hc_print_vector(&form, &(struct hc_encoded){e.values, e.n_values, e.n_tokens, e.truncated != 0});
     return HC_OK;
-}
-
-static double embed_cosine(const float *a, const float *b, size_t n)
-{
-    double ab = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < n; i++) {
-        ab += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
-}
-
-/* A row a text: its cosine with every text. */
-static void embed_similarity(const struct embed_run *r)
-{
-    for (size_t i = 0; i < r->n; i++)
-        for (size_t k = 0; k < r->n; k++)
-            printf("%s%.4f%s", k ? "  " : "",
-                   embed_cosine(r->kept + i * r->size, r->kept + k * r->size, r->size),
-                   k + 1 < r->n ? "" : "\n");
 }
 
 static int embed_run(const void *settings)
 {
-    static const char *const names[] = {
-        [HEARTH_POOL_MEAN] = "mean", [HEARTH_POOL_CLS] = "cls", [HEARTH_POOL_LAST] = "last"};
     struct embed_run r = {.settings = settings};
-    size_t pooling = HEARTH_POOL_MEAN;
-    if (!r.settings->pooling)
-        pooling = HEARTH_POOL_MODEL;
-    while (r.settings->pooling && pooling < HC_COUNT(names) &&
-           strcmp(names[pooling], r.settings->pooling) != 0)
-        pooling++;
-    if (pooling == HC_COUNT(names))
-        return hc_fail(HC_USAGE, "--pooling", "%s; mean, cls and last are accepted",
-                       r.settings->pooling);
-    int rc = encode_each(r.settings, (hearth_pooling)pooling, embed_text, &r);
+    hearth_pooling pooling;
+    int rc = hc_pooling(r.settings->pooling, &pooling);
+    if (rc == HC_OK)
+        rc = encode_each(r.settings, pooling, embed_text, &r);
     if (rc == HC_OK && r.settings->similarity) {
-        embed_similarity(&r);
+        hc_vectors_print(&r.kept);
         rc = hc_finish_output();
     }
-    free(r.kept);
+    free(r.kept.values);
     return rc;
 }
 
@@ -123,7 +48,7 @@ static const struct hc_option embed_options[] = {
     HC_OPTIONS_END,
 };
 
-static const struct encode_settings embed_defaults ;
+static const struct encode_settings embed_defaults;
 
 const struct hc_command hc_command_embed = {
     .name = "embed",

@@ -42,7 +42,7 @@ int encode_tokenizer(const struct encode_settings *s, const struct hc_model *mod
 /* ---- the texts ---- */
 
 struct texts_progress {
-    size_t done, all; /* texts; lines of a file are counted before */
+    size_t done, all;
     uint64_t last_ns;
     bool terminal;
 };
@@ -60,50 +60,19 @@ static void texts_show(struct texts_progress *p, bool end)
     fflush(stderr);
 }
 
-static int texts_one(struct texts_progress *p, hearth_encoder *encoder, encode_fn *fn, void *user,
-                     const char *bytes, size_t len)
-{
-    struct hc_text text = {(char *)(uintptr_t)bytes, len};
-    int rc = hc_interrupted() ? hc_fail(HC_FAILED, "interrupted", "after %zu texts", p->done)
-                              : fn(user, encoder, p->done, &text);
-    p->done++;
-    if (rc == HC_OK)
-        texts_show(p, false);
-    return rc;
-}
-
-/* Lines end with \n or \r\n; the last one needs neither. */
-static int texts_lines(struct texts_progress *p, hearth_encoder *encoder, encode_fn *fn, void *user,
-                       const struct hc_text *all)
-{
-    const char *at = all->bytes, *end = all->bytes + all->len;
-    int rc = HC_OK;
-    for (const char *c = at; c < end; c++)
-        p->all += *c == '\n';
-    p->all += all->len && end[-1] != '\n';
-    while (rc == HC_OK && at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        size_t len = (size_t)((stop ? stop : end) - at);
-        rc = texts_one(p, encoder, fn, user, at, len && at[len - 1] == '\r' ? len - 1 : len);
-        at = stop ? stop + 1 : end;
-    }
-    return rc;
-}
-
 static int texts_walk(const struct encode_settings *s, hearth_encoder *encoder, encode_fn *fn,
                       void *user)
 {
-    struct texts_progress p = {.all = s->p.n, .terminal = s->f && isatty(STDERR_FILENO)};
-    struct hc_text all = {0};
-    int rc = HC_OK;
-    for (size_t i = 0; i < s->p.n && rc == HC_OK; i++)
-        rc = texts_one(&p, encoder, fn, user, s->p.item[i], strlen(s->p.item[i]));
-    if (rc == HC_OK && s->f)
-        rc = hc_text_read(s->f, &all);
-    if (rc == HC_OK && s->f)
-        rc = texts_lines(&p, encoder, fn, user, &all);
+    struct hc_text_list list;
+    int rc = hc_texts_take(&s->p, s->f, &list);
+    struct texts_progress p = {.all = list.n, .terminal = s->f && isatty(STDERR_FILENO)};
+    for (; p.done < p.all && rc == HC_OK; p.done++) {
+        texts_show(&p, false);
+        rc = hc_interrupted() ? hc_fail(HC_FAILED, "interrupted", "after %zu texts", p.done)
+                              : fn(user, encoder, p.done, &list.item[p.done]);
+    }
     texts_show(&p, true);
-    free(all.bytes);
+    hc_texts_free(&list);
     return rc;
 }
 
@@ -111,10 +80,7 @@ int encode_fail(const struct encode_settings *s, size_t index, hearth_status sta
                 const hearth_error *err)
 {
     char object[64];
-    if (index < s->p.n)
-        snprintf(object, sizeof object, "text %zu", index + 1);
-    else
-        snprintf(object, sizeof object, "line %zu", index - s->p.n + 1);
+    hc_texts_name(&s->p, index, object, sizeof object);
     return hc_fail_status(HC_FAILED, object, status, err);
 }
 

@@ -3,7 +3,7 @@
 #ifndef ENCODE_TEXTS_H
 #define ENCODE_TEXTS_H
 
-#include "client.h"
+#include "texts.h"
 
 struct encode_settings {
     struct hc_common common;

@@ -225,28 +225,38 @@ static int generating_take_logprobs(struct hc_result *r, const hearth_piece *pie
     return HC_OK;
 }
 
+int hc_result_take_text(struct hc_result *r, const char *text, size_t len, bool quiet)
+{
+    if (len == 0)
+        return HC_OK;
+    if (!hc_grow((void **)&r->text, &r->text_capacity, r->text_len + len, 1))
+        return hc_fail(HC_LIMIT, "text", "no memory for %zu bytes", r->text_len + len);
+    memcpy(r->text + r->text_len, text, len);
+    r->text_len += len;
+    if (quiet)
+        return HC_OK;
+    fwrite(text, 1, len, stdout);
+    return fflush(stdout) == 0 ? HC_OK : hc_finish_output();
+}
+
+int hc_result_room(struct hc_result *r, size_t n)
+{
+    if (!hc_grow((void **)&r->tokens, &r->tokens_capacity, r->n_tokens + n, sizeof *r->tokens))
+        return hc_fail(HC_LIMIT, "text", "no memory for %zu tokens", r->n_tokens + n);
+    return HC_OK;
+}
+
 static int generating_take(struct hc_result *r, const hearth_piece *piece, bool quiet)
 {
     if (piece->token >= 0) {
-        if (!hc_grow((void **)&r->tokens, &r->tokens_capacity, r->n_tokens + 1, sizeof *r->tokens))
-            return hc_fail(HC_LIMIT, "text", "no memory for %zu tokens", r->n_tokens + 1);
-        if (piece->n_top) {
-            int rc = generating_take_logprobs(r, piece);
-            if (rc != HC_OK)
-                return rc;
-        }
+        int rc = hc_result_room(r, 1);
+        if (rc == HC_OK && piece->n_top)
+            rc = generating_take_logprobs(r, piece);
+        if (rc != HC_OK)
+            return rc;
         r->tokens[r->n_tokens++] = piece->token;
     }
-    if (piece->text_len == 0)
-        return HC_OK;
-    if (!hc_grow((void **)&r->text, &r->text_capacity, r->text_len + piece->text_len, 1))
-        return hc_fail(HC_LIMIT, "text", "no memory for %zu bytes", r->text_len + piece->text_len);
-    memcpy(r->text + r->text_len, piece->text, piece->text_len);
-    r->text_len += piece->text_len;
-    if (quiet)
-        return HC_OK;
-    fwrite(piece->text, 1, piece->text_len, stdout);
-    return fflush(stdout) == 0 ? HC_OK : hc_finish_output();
+    return hc_result_take_text(r, piece->text, piece->text_len, quiet);
 }
 
 static int generating_pieces(hearth_generation *gen, struct hc_result *r, bool quiet)
@@ -364,23 +374,30 @@ static void generating_print_logprobs(struct hj *j, const struct hc_result *r)
     hj_close(j, ']');
 }
 
+void hc_result_print_text(struct hj *j, const int32_t *prompt, size_t n_prompt, const struct hc_result *r,
+                          const char *finish)
+{
+    hj_text(j, "text", r->text ? r->text : "", r->text_len);
+    if (prompt)
+        generating_print_ids(j, "prompt_tokens", prompt, n_prompt);
+    generating_print_ids(j, "tokens", r->tokens, r->n_tokens);
+    hj_string(j, "finish_reason", finish);
+    hj_open(j, "timings", '{');
+    hj_uint(j, "prompt_n", n_prompt);
+    hj_real(j, "prompt_ms", r->prompt_ms);
+    hj_uint(j, "predicted_n", r->n_tokens);
+    hj_real(j, "predicted_ms", r->predicted_ms);
+    hj_close(j, '}');
+    if (r->matched)
+        hj_uint(j, "cached_prompt_tokens", r->matched);
+}
+
 void hc_result_print_json(const struct hc_model *m, const struct hc_run *run, const int32_t *prompt,
                           size_t n_prompt, const struct hc_result *r)
 {
     struct hj j = {.file = stdout};
     hj_open(&j, NULL, '{');
-    hj_text(&j, "text", r->text ? r->text : "", r->text_len);
-    generating_print_ids(&j, "prompt_tokens", prompt, n_prompt);
-    generating_print_ids(&j, "tokens", r->tokens, r->n_tokens);
-    hj_string(&j, "finish_reason", hearth_finish_text(r->finish));
-    hj_open(&j, "timings", '{');
-    hj_uint(&j, "prompt_n", n_prompt);
-    hj_real(&j, "prompt_ms", r->prompt_ms);
-    hj_uint(&j, "predicted_n", r->n_tokens);
-    hj_real(&j, "predicted_ms", r->predicted_ms);
-    hj_close(&j, '}');
-    if (r->matched)
-        hj_uint(&j, "cached_prompt_tokens", r->matched);
+    hc_result_print_text(&j, prompt, n_prompt, r, hearth_finish_text(r->finish));
     if (r->n_top)
         generating_print_logprobs(&j, r);
     hearth_generation_stats stats = generating_stats(run);

@@ -3,6 +3,7 @@
 #define GENERATING_H
 
 #include "client.h"
+#include "json_out.h"
 
 struct hc_generating {
     int32_t n;
@@ -137,6 +138,9 @@ struct hc_result {
 };
 
 void hc_result_free(struct hc_result *r);
+/* Room for n more tokens; a piece of text, kept, and unless `quiet` written to stdout. Return exit statuses. */
+int hc_result_room(struct hc_result *r, size_t n);
+int hc_result_take_text(struct hc_result *r, const char *text, size_t len, bool quiet);
 
 /* Grow *ptr to `need` elements of `size` bytes; false: no memory, nothing changed. */
 bool hc_grow(void **ptr, size_t *capacity, size_t need, size_t size);
@@ -171,6 +175,9 @@ int hc_run_prompt(struct hc_run *run, const struct hc_generating *g, const int32
 /* To stderr: what it took. To stdout: one JSON object and a line end. */
 void hc_result_print_stats(const struct hc_model *m, const struct hc_run *run, size_t n_prompt,
                            const struct hc_result *r);
+/* The members that every generation has; prompt NULL: ids that are not known. */
+void hc_result_print_text(struct hj *j, const int32_t *prompt, size_t n_prompt, const struct hc_result *r,
+                          const char *finish);
 void hc_result_print_json(const struct hc_model *m, const struct hc_run *run, const int32_t *prompt,
                           size_t n_prompt, const struct hc_result *r);
 

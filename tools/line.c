@@ -38,7 +38,27 @@ bool hc_line_read(const char *prompt, struct hc_text *line)
         return false;
     }
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-        n--;
+        text[--n] = 0;
     *line = (struct hc_text){text, (size_t)n};
     return true;
+}
+
+int hc_line_turns(int (*turn)(void *user, const struct hc_text *line), void (*clear)(void *user), void *user)
+{
+    bool terminal = isatty(STDIN_FILENO) != 0;
+    struct hc_text line;
+    int rc = HC_OK;
+    if (terminal)
+        fputs("Ctrl-C stops an answer, /clear starts anew, /exit or Ctrl-D ends\n", stderr);
+    while ((rc == HC_OK || terminal) && hc_line_read("> ", &line)) {
+        bool over = terminal && strcmp(line.bytes, "/exit") == 0;
+        if (terminal && strcmp(line.bytes, "/clear") == 0)
+            clear(user);
+        else if (!over && line.len)
+            rc = turn(user, &line);
+        free(line.bytes);
+        if (over)
+            break;
+    }
+    return terminal ? HC_OK : rc;
 }

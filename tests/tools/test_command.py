@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = str(ROOT / "fixtures/models/books-draft-6m-q8_0.gguf")
 PROGRAM = sys.argv[1:]
 PROMPT = "It was a dark and stormy night, and the old house"
-LATER = ("quantize", "serve", "client")
+LATER = ("quantize",)
 COMMANDS = ("generate", "chat", "tokenize", "perplexity", "inspect", "bench")
 
 

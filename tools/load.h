@@ -1,0 +1,79 @@
+/* What `hearth client load` measures: histograms of bounded size, counts, and how evenly clients were served. */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include "json_out.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- histograms ---- */
+
+/* Nanoseconds in buckets of at most 1/64 of their value; the largest is kept exactly. */
+#define LOAD_SUB_BITS 6
+#define LOAD_BUCKETS  ((64 - LOAD_SUB_BITS + 1) << LOAD_SUB_BITS)
+struct load_histogram {
+    uint64_t count[LOAD_BUCKETS];
+    uint64_t n, max_ns;
+    double sum_ns;
+};
+void hc_load_add(struct load_histogram *h, uint64_t ns);
+/* The upper end of the bucket in which the share q of all values ends, at most the largest value; 0 if there is none. */
+uint64_t hc_load_quantile(const struct load_histogram *h, double q);
+
+/* ---- a run ---- */
+
+/* Waiting and prefill are what the server says in done; the others are measured here. In an open loop they count
+ * from the intended start of the request, so that a stall shows in all that it delays. */
+#define LOAD_TIMES(X)                                                                              \
+    X(late, "sent behind its time")                                                                \
+    X(queue, "waiting (server)")                                                                   \
+    X(prefill, "prefill (server)")                                                                 \
+    X(first_token, "first token")                                                                  \
+    X(inter_token, "inter-token")                                                                  \
+    X(generate, "total, generate")                                                                 \
+    X(classify, "total, classify")                                                                 \
+    X(embed, "total, embed")                                                                       \
+    X(cancel, "cancel to end")
+enum load_time {
+#define LOAD_ENUM(name, text) LOAD_T_##name,
+    LOAD_TIMES(LOAD_ENUM)
+#undef LOAD_ENUM
+    LOAD_T_COUNT
+};
+
+#define LOAD_CODES   10 /* different error codes that are told apart */
+#define LOAD_REASONS 6
+
+struct load_served { /* one client */
+    uint64_t requests, tokens;
+    double sum_ms; /* of totals */
+};
+
+struct load_stats {
+    struct load_histogram time[LOAD_T_COUNT];
+    uint64_t sent, ok, refused, cancelled, abandoned, unsent;
+    uint64_t lost;    /* sent and never answered: the connection ended, or the wait at the end */
+    uint64_t doubles, strays, reconnects;
+    uint64_t prompt_tokens, tokens;
+    uint64_t reasons[LOAD_REASONS];
+    struct {
+        uint64_t code, n;
+    } codes[LOAD_CODES];
+    double seconds; /* from the first intended start to the last answer */
+    struct load_served *served; /* [n_clients] */
+    size_t n_clients;
+    bool open;
+    double rate;
+};
+
+void hc_load_refusal(struct load_stats *s, uint64_t code);
+/* (sum x)^2 / (n sum x^2): 1 where all are served alike, 1/n where one has everything. Source: Jain, Chiu, Hawe,
+ * "A Quantitative Measure of Fairness and Discrimination", 1984. */
+double hc_load_jain(const double *x, size_t n);
+
+void hc_load_print_json(const struct load_stats *s);
+/* To a terminal while it runs, or to stdout at the end. Returns the number of lines. */
+int hc_load_print_table(const struct load_stats *s, FILE *f);
+
+#endif
