@@ -178,7 +178,9 @@ set(HEARTH_SERVE_SOURCES
   src/serve/sandbox.c
   src/serve/engine.c
   src/serve/engine_text.c
+  src/serve/cache.c
   src/serve/engine_encode.c
+  src/serve/limits.c
   src/serve/auth.c
   src/serve/conn.c
   src/serve/listen.c

@@ -19,8 +19,9 @@ struct serve_settings {
     bool no_token;
     const char *tokenizer;
     int32_t ctx, batch, parallel;
-    int32_t queue, in_flight, rate, connections, step_ms, drain_s;
-    bool no_v2;
+    struct hc_texts limits;
+    bool list_limits;
+    bool no_v2, cache;
 };
 
 #define SERVE_FIELD(name) offsetof(struct serve_settings, name)
@@ -35,13 +36,10 @@ static const struct hc_option serve_options[] = {
     {"-c", HC_INT, SERVE_FIELD(ctx), 1, INT32_MAX, "CTX", "context of a request in tokens (2048, or the model's own)"},
     {"-b", HC_INT, SERVE_FIELD(batch), 1, INT32_MAX, "CHUNK", "most tokens in one step (512)"},
     {"--parallel", HC_INT, SERVE_FIELD(parallel), 1, 64, "N", "texts of a model that are generated together (4)"},
-    {"--queue", HC_INT, SERVE_FIELD(queue), 1, 65536, "N", "requests that wait at most (256)"},
-    {"--in-flight", HC_INT, SERVE_FIELD(in_flight), 1, 65536, "N", "requests of a session at once (16)"},
-    {"--rate", HC_INT, SERVE_FIELD(rate), 0, INT32_MAX, "N", "requests of a session in a minute; 0: any (1000)"},
-    {"--connections", HC_INT, SERVE_FIELD(connections), 1, 4096, "N", "clients at once (64)"},
-    {"--step-ms", HC_INT, SERVE_FIELD(step_ms), 1, 10000, "MS", "how long a step keeps clients waiting (50)"},
-    {"--drain", HC_INT, SERVE_FIELD(drain_s), 0, 3600, "S",
-     "seconds that running requests have after SIGTERM (30)"},
+    {"--limit", HC_TEXTS, SERVE_FIELD(limits), 0, 0, "NAME=VALUE", "set a limit; may be repeated"},
+    {"--limits", HC_FLAG, SERVE_FIELD(list_limits), 0, 0, NULL, "list the limits, with their values, and end"},
+    {"--cache", HC_FLAG, SERVE_FIELD(cache), 0, 0, NULL,
+     "answer a request with a seed, or of temperature 0, as the one before it with the same parameters"},
     {"--no-v2", HC_FLAG, SERVE_FIELD(no_v2), 0, 0, NULL, "speak JSON only"},
     HC_OPTIONS_END};
 
@@ -63,6 +61,7 @@ struct serve {
     struct hs_engine *engine;
     struct hs_server *server;
     struct hs_auth auth;
+    struct hs_limits limits;
 };
 
 /* ---- models ---- */
@@ -146,6 +145,29 @@ static void serve_model_close(struct serve *serve, struct serve_model *m)
     free(m->path);
 }
 
+/* ---- limits ---- */
+
+static int serve_limits(struct serve *serve)
+{
+    hearth_error err = {0};
+    serve->limits = hs_limits_default;
+    for (size_t i = 0; i < serve->settings->limits.n; i++) {
+        hearth_status status = hs_limits_set(&serve->limits, serve->settings->limits.item[i], &err);
+        if (status != HEARTH_OK)
+            return hc_fail_status(HC_USAGE, "--limit", status, &err);
+    }
+    return HC_OK;
+}
+
+static int serve_list_limits(void)
+{
+    const char *name, *text;
+    uint32_t value;
+    for (size_t i = 0; (name = hs_limits_name(i, &text, &value)) != NULL; i++)
+        printf("%-14s %10u  %s\n", name, value, text);
+    return hc_finish_output();
+}
+
 /* ---- the secret ---- */
 
 static int serve_secret(struct serve *serve)
@@ -197,9 +219,7 @@ static int serve_loop(struct serve *serve)
     snprintf(name, sizeof name, "hearth %s", hearth_version());
     const struct hs_server_config config = {.engine = serve->engine, .auth = &serve->auth, .path = s->socket,
                                             .max_version = s->no_v2 ? 1 : 2, .name = name,
-                                            .rate_per_minute = (uint32_t)s->rate,
-                                            .max_connections = (uint32_t)s->connections,
-                                            .drain_ms = (uint32_t)s->drain_s * 1000};
+                                            .limits = &serve->limits};
     hearth_status status = hs_server_open(&config, &serve->server, &err);
     if (status != HEARTH_OK)
         return hc_fail_status(HC_REFUSED, s->socket, status, &err);
@@ -219,12 +239,14 @@ static int serve_run(const void *settings)
     static struct serve serve;
     const struct serve_settings *s = serve.settings = settings;
     hearth_error err = {0};
-    const struct hs_engine_config config = {.max_waiting = (uint32_t)s->queue,
-                                            .max_in_flight = (uint32_t)s->in_flight,
-                                            .step_ms = (uint32_t)s->step_ms};
+    const struct hs_engine_config config = {.limits = &serve.limits, .cache = s->cache};
+    if (s->list_limits)
+        return serve_list_limits();
     if (!s->socket)
         return hc_fail(HC_USAGE, "--socket", "not given; the path of a socket is needed");
-    int rc = serve_secret(&serve);
+    int rc = serve_limits(&serve);
+    if (rc == HC_OK)
+        rc = serve_secret(&serve);
     if (rc != HC_OK)
         return rc;
     hearth_status status = hs_engine_create(&config, &serve.engine, &err);
@@ -241,13 +263,13 @@ static int serve_run(const void *settings)
     return rc;
 }
 
-static const struct serve_settings serve_defaults = {.parallel = 4, .rate = HS_RATE_PER_MINUTE, .drain_s = 30};
+static const struct serve_settings serve_defaults = {.parallel = 4};
 
 const struct hc_command hc_command_serve = {
     .name = "serve",
     .synopsis = "-m FILE[,NAME] ... --socket PATH (--token-file FILE | --no-token)",
     .text = "Serves models on a Unix socket, to programs of the same user; docs/wire.md says how to talk to it.\n"
-            "SIGTERM and SIGINT end it: running requests have --drain seconds, a second signal ends them at once.",
+            "SIGTERM and SIGINT end it: running requests have the time of limit drain_ms, a second signal ends them at once.",
     .options = serve_options,
     .without_model = true,
     .settings_size = sizeof(struct serve_settings),

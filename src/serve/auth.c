@@ -3,6 +3,14 @@
 #include "base/hb_error.h"
 #include <string.h>
 
+static void auth_digest(const char *bytes, size_t len, uint8_t digest[HS_SHA256_BYTES])
+{
+    struct hs_sha256 s;
+    hs_sha256_init(&s);
+    hs_sha256_add(&s, bytes, len);
+    hs_sha256_end(&s, digest);
+}
+
 hearth_status hs_auth_set(struct hs_auth *auth, const char *secret, size_t len, hearth_error *err)
 {
     while (len > 0 && (secret[len - 1] == '\n' || secret[len - 1] == '\r' || secret[len - 1] == ' '))
@@ -10,9 +18,7 @@ hearth_status hs_auth_set(struct hs_auth *auth, const char *secret, size_t len, 
     if (len < HS_MIN_TOKEN || len > HS_MAX_TOKEN)
         return hb_fail(err, HEARTH_E_RANGE, "token of %zu bytes; %d to %d are accepted", len, HS_MIN_TOKEN,
                        HS_MAX_TOKEN);
-    memset(auth->secret, 0, sizeof auth->secret);
-    memcpy(auth->secret, secret, len);
-    auth->secret_len = len;
+    auth_digest(secret, len, auth->digest);
     return HEARTH_OK;
 }
 
@@ -30,21 +36,11 @@ static struct hs_failures *auth_user(struct hs_auth *auth, uint32_t uid)
     return oldest;
 }
 
-/* All bytes are looked at, whatever the first difference. */
-static bool auth_same(const struct hs_auth *auth, const struct hs_bytes *token)
-{
-    uint8_t given[HS_MAX_TOKEN] = {0};
-    memcpy(given, token->at, token->len < HS_MAX_TOKEN ? token->len : HS_MAX_TOKEN);
-    volatile uint32_t differs = (uint32_t)(token->len ^ auth->secret_len);
-    for (size_t i = 0; i < HS_MAX_TOKEN; i++)
-        differs |= (uint32_t)(given[i] ^ auth->secret[i]);
-    return differs == 0;
-}
-
-bool hs_auth_check(struct hs_auth *auth, uint32_t uid, const struct hs_bytes *token, uint64_t now_ns,
+bool hs_auth_check(struct hs_auth *auth, const struct hs_limits *limits, uint32_t uid, const struct hs_bytes *token, uint64_t now_ns,
                    uint64_t *retry_ms)
 {
     struct hs_failures *u = auth_user(auth, uid);
+    uint8_t given[HS_SHA256_BYTES];
     bool known = u->count && u->uid == uid;
     *retry_ms = 0;
     if (auth->no_token)
@@ -53,16 +49,17 @@ bool hs_auth_check(struct hs_auth *auth, uint32_t uid, const struct hs_bytes *to
         *retry_ms = (u->blocked_until_ns - now_ns) / 1000000 + 1;
         return false;
     }
-    if (auth_same(auth, token)) {
+    auth_digest(token->at, token->len, given);
+    if (hs_sha256_equal(given, auth->digest)) {
         if (known)
             *u = (struct hs_failures){0};
         return true;
     }
-    if (!known || now_ns - u->since_ns > (uint64_t)HS_FAILURES_MS * 1000000)
+    if (!known || now_ns - u->since_ns > (uint64_t)limits->failures_ms * 1000000)
         *u = (struct hs_failures){.uid = uid, .since_ns = now_ns};
-    if (++u->count >= HS_FAILURES) {
-        u->blocked_until_ns = now_ns + (uint64_t)HS_BLOCK_MS * 1000000;
-        *retry_ms = HS_BLOCK_MS;
+    if (++u->count >= limits->failures) {
+        u->blocked_until_ns = now_ns + (uint64_t)limits->block_ms * 1000000;
+        *retry_ms = limits->block_ms;
     }
     return false;
 }

@@ -101,7 +101,7 @@ static bool conn_send(void *user, const struct hs_message *m, const void *msg)
         memcpy(&id, (const uint8_t *)msg + m->fields[0].offset, sizeof id);
         conn_error(c, &id, 413, "the answer is larger than a frame", 0);
     }
-    return buffer_used(&c->out) < HS_OUT_FULL;
+    return buffer_used(&c->out) < c->host->limits.out_bytes;
 }
 
 static void conn_closing(struct hs_conn *c, const char *why)
@@ -171,7 +171,7 @@ static void conn_hello(struct hs_conn *c, const struct hs_hello *h)
         return;
     }
     bool with_token = HS_HAS(h, hello, token) || host->auth->no_token;
-    if (with_token && !hs_auth_check(host->auth, c->uid, &h->token, c->now_ns, &retry_ms)) {
+    if (with_token && !hs_auth_check(host->auth, &host->limits, c->uid, &h->token, c->now_ns, &retry_ms)) {
         host->n_refused_tokens++;
         conn_error(c, NULL, 401, retry_ms ? "too many wrong tokens" : "wrong token", retry_ms);
         conn_closing(c, "wrong token");
@@ -207,7 +207,7 @@ static void conn_stranger(struct hs_conn *c, const struct hs_message *m, const v
 /* 1 000 requests a minute and not faster than that for long: a bucket that fills with time. */
 static bool conn_rate(struct hs_conn *c)
 {
-    uint32_t rate = c->host->rate_per_minute;
+    uint32_t rate = c->host->limits.rate;
     if (rate == 0)
         return true;
     uint64_t each = CONN_MS(60000) / rate, start = c->now_ns > CONN_MS(60000) ? c->now_ns - CONN_MS(60000) : 0;
@@ -229,7 +229,7 @@ static void conn_request(struct hs_conn *c, const struct hs_message *m, const vo
     memcpy(&id, (const uint8_t *)msg + m->fields[0].offset, sizeof id);
     if (m != &hs_messages[HS_M_cancel] && !conn_rate(c)) {
         conn_error(c, &id, 429, "too many requests of this session in a minute",
-                   60000 / c->host->rate_per_minute + 1);
+                   60000 / c->host->limits.rate + 1);
         return;
     }
     hs_engine_submit(c->host->engine, &c->client, m, msg, c->now_ns);
@@ -302,7 +302,7 @@ static size_t conn_frame(const struct hs_conn *c)
 /* Answers wait: no more requests until they are taken. */
 static bool conn_full(const struct hs_conn *c)
 {
-    return buffer_used(&c->out) >= HS_OUT_FULL;
+    return buffer_used(&c->out) >= c->host->limits.out_bytes;
 }
 
 static void conn_frames(struct hs_conn *c)
@@ -410,7 +410,7 @@ void hs_conn_sent(struct hs_conn *c, size_t n, uint64_t now_ns)
         c->stall_ns = left ? now_ns : 0;
     else if (!c->stall_ns)
         c->stall_ns = now_ns;
-    if (c->client.full && left <= HS_OUT_RESUME)
+    if (c->client.full && left <= c->host->limits.out_bytes / HS_OUT_RESUME)
         hs_engine_resume(c->host->engine, &c->client);
 }
 
@@ -450,19 +450,19 @@ uint64_t hs_conn_deadline(const struct hs_conn *c)
 {
     uint64_t at = HS_NEVER;
     if (c->phase == HS_CLOSING)
-        return c->closing_ns + CONN_MS(HS_LINGER_MS);
+        return c->closing_ns + CONN_MS(c->host->limits.linger_ms);
     if (c->stall_ns)
-        at = c->stall_ns + CONN_MS(HS_STALL_MS);
+        at = c->stall_ns + CONN_MS(c->host->limits.stall_ms);
     if (c->frame_ns && !c->body_ns)
-        at = conn_first(at, c->frame_ns + CONN_MS(HS_HEAD_MS));
+        at = conn_first(at, c->frame_ns + CONN_MS(c->host->limits.head_ms));
     if (c->body_ns)
-        at = conn_first(at, c->body_ns + CONN_MS(HS_BODY_MS));
+        at = conn_first(at, c->body_ns + CONN_MS(c->host->limits.body_ms));
     if (c->phase == HS_STRANGER)
-        return conn_first(at, c->opened_ns + CONN_MS(c->said_hello || c->active_ns > c->opened_ns ? HS_STRANGER_MS
-                                                                                                 : HS_HELLO_MS));
+        return conn_first(at, c->opened_ns + CONN_MS(c->active_ns > c->opened_ns ? c->host->limits.stranger_ms
+                                                                           : c->host->limits.hello_ms));
     if (c->client.in_flight == 0)
-        at = conn_first(at, c->active_ns + CONN_MS(HS_IDLE_MS));
-    return conn_first(at, c->opened_ns + CONN_MS(HS_SESSION_MS));
+        at = conn_first(at, c->active_ns + CONN_MS(c->host->limits.idle_ms));
+    return conn_first(at, c->opened_ns + CONN_MS(c->host->limits.session_ms));
 }
 
 void hs_conn_tick(struct hs_conn *c, uint64_t now_ns)
@@ -473,7 +473,7 @@ void hs_conn_tick(struct hs_conn *c, uint64_t now_ns)
     c->host->n_timed_out++;
     if (c->phase == HS_CLOSING) {
         c->broken = true;
-    } else if (c->stall_ns && now_ns >= c->stall_ns + CONN_MS(HS_STALL_MS)) {
+    } else if (c->stall_ns && now_ns >= c->stall_ns + CONN_MS(c->host->limits.stall_ms)) {
         c->host->n_stalled++;
         c->stall_ns = now_ns;
         if (c->client.in_flight > 0) { /* once more as long, to take their ends */
@@ -482,13 +482,13 @@ void hs_conn_tick(struct hs_conn *c, uint64_t now_ns)
         }
         conn_closing(c, "the client takes no answers");
         c->broken = true;
-    } else if (c->body_ns && now_ns >= c->body_ns + CONN_MS(HS_BODY_MS)) {
+    } else if (c->body_ns && now_ns >= c->body_ns + CONN_MS(c->host->limits.body_ms)) {
         hs_conn_refuse(c, 408, "the rest of a frame did not come in time", now_ns);
-    } else if (c->frame_ns && !c->body_ns && now_ns >= c->frame_ns + CONN_MS(HS_HEAD_MS)) {
+    } else if (c->frame_ns && !c->body_ns && now_ns >= c->frame_ns + CONN_MS(c->host->limits.head_ms)) {
         hs_conn_refuse(c, 408, "the head of a frame did not come in time", now_ns);
     } else if (c->phase == HS_STRANGER) {
         hs_conn_refuse(c, 408, "no hello with a token came in time", now_ns);
-    } else if (now_ns >= c->opened_ns + CONN_MS(HS_SESSION_MS)) {
+    } else if (now_ns >= c->opened_ns + CONN_MS(c->host->limits.session_ms)) {
         hs_conn_refuse(c, 401, "the session has expired", now_ns);
     } else {
         hs_conn_refuse(c, 408, "idle for too long", now_ns);

@@ -9,6 +9,7 @@
 
 struct hs_engine {
     struct hs_engine_config config;
+    struct hs_limits limits;
     struct hs_sched *sched;
     struct hb_arena arena; /* of the scheduler and the tables here */
     struct hs_lane *lanes; /* [HS_MAX_LANES] */
@@ -22,6 +23,7 @@ struct hs_engine {
     uint64_t submitted, n_ended, refused, kept; /* kept: bytes of free jobs */
     int32_t *ids;          /* [ENGINE_IDS] */
     struct hk_table kernels;
+    struct hs_cache *cache;
 };
 
 uint64_t hs_engine_now(const struct hs_engine *e)
@@ -31,12 +33,17 @@ uint64_t hs_engine_now(const struct hs_engine *e)
 
 uint64_t hs_engine_step_ns(const struct hs_engine *e)
 {
-    return (uint64_t)e->config.step_ms * 1000000u;
+    return (uint64_t)e->limits.step_ms * 1000000u;
 }
 
 const struct hk_table *hs_engine_kernels(const struct hs_engine *e)
 {
     return &e->kernels;
+}
+
+struct hs_cache *hs_engine_cache(const struct hs_engine *e)
+{
+    return e->cache;
 }
 
 int32_t *hs_engine_ids(struct hs_engine *e, size_t *capacity)
@@ -196,6 +203,12 @@ static void engine_lane_remove(struct hs_lane *lane, struct hs_job *job)
     else
         lane->last = job->lane_before;
     lane->n_running--;
+}
+
+void hs_job_rotate(struct hs_job *job)
+{
+    engine_lane_remove(job->lane, job);
+    engine_lane_add(job->lane, job);
 }
 
 static void engine_rest(struct hs_client *c, bool rest)
@@ -516,7 +529,7 @@ static bool engine_admits(struct hs_engine *e, struct hs_client *c, const struct
     } else if (e->draining) {
         code = 503;
         hb_fail(&err, HEARTH_E_STATE, "the server is shutting down");
-    } else if (c->in_flight >= e->config.max_in_flight) {
+    } else if (c->in_flight >= e->limits.in_flight) {
         code = 429;
         hb_fail(&err, HEARTH_E_LIMIT, "%u requests of this session are in flight; no more are accepted",
                 c->in_flight);
@@ -770,20 +783,11 @@ void hs_engine_get_stats(const struct hs_engine *e, struct hs_engine_stats *stat
 
 /* ---- the engine ---- */
 
-static void engine_defaults(struct hs_engine_config *c)
-{
-    c->max_waiting = c->max_waiting ? c->max_waiting : HS_MAX_WAITING;
-    c->max_running = c->max_running ? c->max_running : HS_MAX_RUNNING;
-    c->max_in_flight = c->max_in_flight ? c->max_in_flight : HS_MAX_IN_FLIGHT;
-    c->step_ms = c->step_ms ? c->step_ms : HS_STEP_MS;
-    c->age_ms = c->age_ms ? c->age_ms : HS_AGE_MS;
-}
-
 static hearth_status engine_fill(struct hs_engine *e, hearth_error *err)
 {
     struct hs_lane_config none[HS_MAX_LANES] = {{0}};
-    const struct hs_sched_config config = {.max_waiting = e->config.max_waiting, .max_running = e->config.max_running,
-                                           .age_ns = (uint64_t)e->config.age_ms * 1000000u,
+    const struct hs_sched_config config = {.max_waiting = e->limits.queue, .max_running = e->limits.running,
+                                           .age_ns = (uint64_t)e->limits.age_ms * 1000000u,
                                            .n_lanes = HS_MAX_LANES, .lanes = none};
     HB_TRY(hs_sched_create(&config, &e->arena, &e->sched, err));
     e->n_jobs = config.max_waiting + config.max_running + 1; /* and one that is refused */
@@ -805,9 +809,11 @@ hearth_status hs_engine_create(const struct hs_engine_config *config, struct hs_
         return hb_fail(err, HEARTH_E_MEMORY, "engine: no memory");
     if (config)
         e->config = *config;
-    engine_defaults(&e->config);
+    e->limits = e->config.limits ? *e->config.limits : hs_limits_default;
     hk_select(&e->kernels, hb_os_cpu_features(), HK_LEVEL_COUNT);
     hb_arena_init_growing(&e->arena, hb_os_heap());
+    if (e->config.cache)
+        e->cache = hs_cache_open((uint64_t)e->limits.cache_ms * 1000000u);
     hearth_status status = engine_fill(e, err);
     if (status != HEARTH_OK) {
         hs_engine_destroy(e);
@@ -824,5 +830,6 @@ void hs_engine_destroy(struct hs_engine *e)
     for (uint32_t i = 0; e->jobs && i < e->n_jobs; i++)
         hb_arena_release(&e->jobs[i].arena);
     hb_arena_release(&e->arena);
+    hs_cache_close(e->cache);
     free(e);
 }

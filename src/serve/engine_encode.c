@@ -227,19 +227,17 @@ static void encode_one(struct hs_lane *lane, struct hs_job *job)
 
 static bool encode_step(struct hs_lane *lane, uint64_t until_ns)
 {
-    struct hs_job *next;
+    uint64_t now;
     do {
-        for (struct hs_job *job = lane->first; job; job = next) {
-            uint64_t now = hs_engine_now(lane->engine);
-            next = job->lane_next;
-            if (now >= until_ns && job != lane->first)
-                return true;
-            if (now >= job->deadline_ns)
-                encode_stop(lane, job, HS_TIMEOUT);
-            else
-                encode_one(lane, job);
-        }
-    } while (lane->first && hs_engine_now(lane->engine) < until_ns);
+        struct hs_job *job = lane->first;
+        now = hs_engine_now(lane->engine);
+        if (now >= job->deadline_ns)
+            encode_stop(lane, job, HS_TIMEOUT);
+        else
+            encode_one(lane, job);
+        if (job->state == HS_JOB_RUNNING)
+            hs_job_rotate(job);
+    } while (lane->first && now < until_ns);
     return lane->n_jobs > 0;
 }
 

@@ -163,13 +163,15 @@ static uint64_t text_random(void)
     return seed >> 11; /* what a double holds: JSON clients can give it back */
 }
 
-static hearth_status text_sampler(struct hs_job *job, const struct hs_generate *g, hearth_error *err)
+/* What the sampler will be; it is opened when the request runs, since one takes memory for the vocabulary. */
+static hearth_status text_sampling(struct hs_job *job, const struct hs_generate *g, hearth_error *err)
 {
-    job->text.seed = HS_HAS(g, generate, seed) ? g->seed : text_random();
+    struct hs_text_job *t = &job->text;
+    t->seed = HS_HAS(g, generate, seed) ? g->seed : text_random();
     if (g->top_k > INT32_MAX)
         return hb_fail(err, HEARTH_E_RANGE, "top_k %llu; at most 2^31 - 1 is accepted", (unsigned long long)g->top_k);
-    const hearth_sampler_config config = {
-        .struct_size = sizeof config,
+    t->sampling = (hearth_sampler_config){
+        .struct_size = sizeof t->sampling,
         .temperature = HS_HAS(g, generate, temperature) ? g->temperature : 0.7f,
         .top_k = HS_HAS(g, generate, top_k) ? (int32_t)g->top_k : 40,
         .top_p = HS_HAS(g, generate, top_p) ? g->top_p : 0.9f,
@@ -177,9 +179,9 @@ static hearth_status text_sampler(struct hs_job *job, const struct hs_generate *
         .repeat_penalty = HS_HAS(g, generate, repeat_penalty) ? g->repeat_penalty : 1.1f,
         .presence_penalty = g->presence_penalty,
         .frequency_penalty = g->frequency_penalty,
-        .seed = job->text.seed,
+        .seed = t->seed,
         .allocator = text_allocator(job)};
-    return hearth_sampler_open(job->lane->model.model, &config, &job->text.sampler, err);
+    return HEARTH_OK;
 }
 
 static hearth_status text_grammar(struct hs_job *job, const struct hs_generate *g, hearth_error *err)
@@ -218,6 +220,38 @@ static hearth_status text_plan(struct hs_job *job, const struct hs_generate *g, 
     return HEARTH_OK;
 }
 
+/* ---- answers that are given again ---- */
+
+static void text_key_bytes(struct hs_sha256 *s, const void *bytes, size_t len)
+{
+    const uint64_t n = len; /* so that two fields cannot read as one */
+    hs_sha256_add(s, &n, sizeof n);
+    if (len)
+        hs_sha256_add(s, bytes, len);
+}
+
+/* All that the text follows from. A model is told by its place in time, which no other shares. */
+static void text_key(struct hs_job *job, const struct hs_generate *g)
+{
+    struct hs_text_job *t = &job->text;
+    const hearth_sampler_config *c = &t->sampling;
+    const uint64_t numbers[] = {job->lane->order, (uint64_t)t->max_tokens, t->capped, t->config.ignore_end != 0,
+                                (uint64_t)c->top_k, c->temperature > 0 ? c->seed : 0,
+                                HS_HAS(g, generate, grammar), t->config.n_stop};
+    const float reals[] = {c->temperature, c->top_p, c->min_p, c->repeat_penalty, c->presence_penalty,
+                           c->frequency_penalty};
+    struct hs_sha256 s;
+    hs_sha256_init(&s);
+    text_key_bytes(&s, numbers, sizeof numbers);
+    text_key_bytes(&s, reals, sizeof reals);
+    for (size_t i = 0; i < t->config.n_stop; i++)
+        text_key_bytes(&s, t->config.stop[i], strlen(t->config.stop[i]));
+    text_key_bytes(&s, g->grammar.at, g->grammar.len);
+    text_key_bytes(&s, g->json_schema.at, g->json_schema.len);
+    text_key_bytes(&s, t->prompt, t->n_prompt * sizeof *t->prompt);
+    hs_sha256_end(&s, t->key);
+}
+
 static hearth_status text_accept(struct hs_lane *lane, struct hs_job *job, const struct hs_message *m,
                                  const void *msg, hearth_error *err)
 {
@@ -235,15 +269,18 @@ static hearth_status text_accept(struct hs_lane *lane, struct hs_job *job, const
     HB_TRY(HB_ARENA_NEW(&job->arena, int32_t, t->n_prompt, &t->prompt, err));
     memcpy(t->prompt, ids, t->n_prompt * sizeof *ids);
     HB_TRY(text_stops(job, &r.g.stop, err));
-    HB_TRY(text_sampler(job, &r.g, err));
+    HB_TRY(text_sampling(job, &r.g, err));
     HB_TRY(text_grammar(job, &r.g, err));
     t->stream = r.g.stream == 1;
     t->config.struct_size = sizeof t->config;
     t->config.max_tokens = t->max_tokens;
     t->config.ignore_end = r.g.ignore_end == 1;
-    t->config.sampler = t->sampler;
     t->config.grammar = t->grammar;
     t->config.allocator = text_allocator(job);
+    t->cacheable = hs_engine_cache(lane->engine) &&
+                   (t->sampling.temperature <= 0 || HS_HAS(&r.g, generate, seed));
+    if (t->cacheable)
+        text_key(job, &r.g);
     return HEARTH_OK;
 }
 
@@ -276,6 +313,9 @@ static void text_done(struct hs_job *job, enum hs_reason reason)
     HS_SET(&d, done, prompt_us, (first - started) / 1000);
     HS_SET(&d, done, generate_us, (now - first) / 1000);
     job->lane->prompt_tokens += t->n_prompt - t->n_cached;
+    if (t->cacheable && reason <= HS_CONTEXT)
+        hs_cache_put(hs_engine_cache(job->engine), t->key,
+                     &(struct hs_cached){t->text, t->text_len, t->tokens, t->n_generated, (uint8_t)reason}, now);
     hs_job_end(job, &hs_messages[HS_M_done], &d);
 }
 
@@ -351,7 +391,7 @@ static void text_piece(struct hs_job *job, const hearth_batch_piece *p)
         job->first_ns = hs_engine_now(job->engine);
     if (t->stream && (p->piece.token >= 0 || p->piece.text_len))
         text_chunk(job, &p->piece);
-    else if (!t->stream)
+    if (!t->stream || t->cacheable)
         kept = text_keep(job, &p->piece);
     if (p->piece.token >= 0 && kept) {
         t->n_generated++;
@@ -375,12 +415,43 @@ static void text_pieces(struct text_lane *own)
 
 /* ---- running ---- */
 
+/* The same was asked before: the answer is there. */
+static bool text_again(struct hs_job *job)
+{
+    struct hs_text_job *t = &job->text;
+    const struct hs_cached *a = t->cacheable ? hs_cache_find(hs_engine_cache(job->engine), t->key,
+                                                             job->started_ns) : NULL;
+    if (!a)
+        return false;
+    if (t->stream) {
+        struct hs_chunk c = {0};
+        HS_SET(&c, chunk, id, job->id);
+        HS_SET(&c, chunk, index, 0);
+        HS_SET(&c, chunk, tokens, (struct hs_tokens){.values = a->tokens, .n = a->n_tokens});
+        HS_SET(&c, chunk, text, (struct hs_bytes){a->text, a->text_len});
+        hs_job_send(job, &hs_messages[HS_M_chunk], &c);
+    }
+    t->text = (char *)(uintptr_t)a->text;
+    t->text_len = a->text_len;
+    t->tokens = (uint32_t *)(uintptr_t)a->tokens;
+    t->n_generated = a->n_tokens;
+    t->n_cached = t->n_prompt;
+    t->cacheable = false;
+    text_done(job, (enum hs_reason)a->reason);
+    return true;
+}
+
 static void text_start(struct hs_lane *lane, struct hs_job *job)
 {
     struct text_lane *own = lane->own;
     hearth_error err = {0};
-    hearth_status status = hearth_batch_add(own->batch, &job->text.config, job->text.prompt, job->text.n_prompt, job,
-                                            &job->text.batch_id, &err);
+    struct hs_text_job *t = &job->text;
+    if (text_again(job))
+        return;
+    hearth_status status = hearth_sampler_open(lane->model.model, &t->sampling, &t->sampler, &err);
+    t->config.sampler = t->sampler;
+    if (status == HEARTH_OK)
+        status = hearth_batch_add(own->batch, &t->config, t->prompt, t->n_prompt, job, &t->batch_id, &err);
     if (status != HEARTH_OK)
         hs_job_fail(job, hs_engine_code(status), err.text);
 }

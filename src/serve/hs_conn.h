@@ -6,7 +6,7 @@
  *
  *   phase      stranger ── hello with the token ──► open ── second hello, oversize, ... ──► closing
  *   stranger   answers health; anything else is 401 and closing
- *   closing    reads nothing any more; over when all answers are sent, or HS_LINGER_MS later
+ *   closing    reads nothing any more; over when all answers are sent, or limits.linger_ms later
  *
  * Buffers are small until the first large frame, and grow with the bytes that have come, not with those a client
  * says will come. Nothing is allocated for a message that fits into what is there. */
@@ -16,6 +16,7 @@
 #include "serve/hs_engine.h"
 #include "serve/hs_limits.h"
 #include "serve/hs_sched.h"
+#include "serve/hs_sha256.h"
 
 /* ---- who may come in ---- */
 
@@ -29,15 +30,14 @@ struct hs_failures {
 
 struct hs_auth {
     bool no_token;               /* the user of the socket is enough */
-    uint8_t secret[HS_MAX_TOKEN]; /* padded with zeros */
-    size_t secret_len;
+    uint8_t digest[HS_SHA256_BYTES]; /* of the secret, which is not kept */
     struct hs_failures users[HS_MAX_USERS];
 };
 
 /* HEARTH_E_RANGE: not HS_MIN_TOKEN to HS_MAX_TOKEN bytes. Spaces and line ends at the end do not belong to it. */
 hearth_status hs_auth_set(struct hs_auth *auth, const char *secret, size_t len, hearth_error *err);
-/* Compares in a time that depends on neither secret. *retry_ms: this user is blocked that long. */
-bool hs_auth_check(struct hs_auth *auth, uint32_t uid, const struct hs_bytes *token, uint64_t now_ns,
+/* Compares digests, in a time that does not depend on where they differ. *retry_ms: this user is blocked that long. */
+bool hs_auth_check(struct hs_auth *auth, const struct hs_limits *limits, uint32_t uid, const struct hs_bytes *token, uint64_t now_ns,
                    uint64_t *retry_ms);
 
 /* ---- connections ---- */
@@ -48,7 +48,7 @@ struct hs_conn_host {
     struct hs_auth *auth;
     uint32_t owner_uid;         /* may change models */
     uint8_t min_version, max_version; /* 1 JSON, 2 binary */
-    uint32_t rate_per_minute;   /* 0: no limit */
+    struct hs_limits limits;
     uint64_t next_session;
     const char *name;           /* told in welcome */
     struct hk_table kernels;

@@ -10,6 +10,7 @@
 #ifndef HS_ENGINE_H
 #define HS_ENGINE_H
 
+#include "serve/hs_limits.h"
 #include "serve/hs_wire.h"
 
 struct hs_engine;
@@ -43,8 +44,8 @@ struct hs_outcome {
 
 /* Everything may be zero. */
 struct hs_engine_config {
-    uint32_t max_waiting, max_running, max_in_flight; /* hs_limits.h */
-    uint32_t step_ms, age_ms;
+    const struct hs_limits *limits; /* copied; NULL: hs_limits_default */
+    bool cache; /* answers of deterministic requests are given again for limits.cache_ms */
     uint64_t (*clock)(void *user); /* nanoseconds; NULL: the system's monotonic clock */
     void *clock_user;
     /* Looked at before a request is taken: HEARTH_OK, or why not. NULL: nothing but what the engine checks. */
@@ -99,7 +100,7 @@ void hs_engine_drop(struct hs_engine *e, struct hs_client *client, uint64_t now_
 /* Its requests end as cancelled, each with its answer: it took none for too long. */
 void hs_engine_cancel_all(struct hs_engine *e, struct hs_client *client, uint64_t now_ns);
 
-/* One step of what can run; true if there is more to do at once. Takes about config.step_ms. */
+/* One step of what can run; true if there is more to do at once. Takes about limits.step_ms. */
 bool hs_engine_step(struct hs_engine *e, uint64_t now_ns);
 /* When to step although nothing was submitted: a deadline; HS_NEVER. */
 uint64_t hs_engine_wake_ns(const struct hs_engine *e);

@@ -8,6 +8,7 @@
 #ifndef HS_JOB_H
 #define HS_JOB_H
 
+#include "serve/hs_cache.h"
 #include "serve/hs_engine.h"
 #include "serve/hs_limits.h"
 #include "serve/hs_sched.h"
@@ -24,9 +25,12 @@ struct hs_text_job {
     int32_t max_tokens;
     bool capped;     /* max_tokens is what the context leaves, and less than was asked for */
     bool stream, stopping;
+    bool cacheable;  /* its answer may be given again, by: */
+    uint8_t key[HS_SHA256_BYTES];
     uint8_t reason;  /* why it was stopped: enum hs_reason */
     uint64_t seed, n_chunks;
     uint64_t batch_id; /* 0: not in the batch */
+    hearth_sampler_config sampling;
     hearth_sampler *sampler;
     hearth_grammar *grammar;
     hearth_generation_config config;
@@ -111,6 +115,8 @@ struct hs_lane {
 /* The terminal message. The one place where a job ends. */
 void hs_job_end(struct hs_job *job, const struct hs_message *m, const void *msg);
 void hs_job_fail(struct hs_job *job, uint32_t code, const char *text);
+/* Behind the others that run in its lane. */
+void hs_job_rotate(struct hs_job *job);
 /* A message that is not terminal. */
 void hs_job_send(struct hs_job *job, const struct hs_message *m, const void *msg);
 uint64_t hs_engine_now(const struct hs_engine *e);
@@ -118,5 +124,6 @@ uint64_t hs_engine_now(const struct hs_engine *e);
 int32_t *hs_engine_ids(struct hs_engine *e, size_t *capacity);
 uint64_t hs_engine_step_ns(const struct hs_engine *e);
 const struct hk_table *hs_engine_kernels(const struct hs_engine *e);
+struct hs_cache *hs_engine_cache(const struct hs_engine *e); /* NULL: off */
 
 #endif

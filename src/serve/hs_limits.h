@@ -1,7 +1,9 @@
-/* What the server takes and how long it waits, all in one place. Each is the default of an option of `hearth serve`
- * or of a field of the config structs; tests go to n and n + 1. */
+/* What the server takes and how long it waits, all in one place; hs_limits.def lists those that can be set. Tests go
+ * to n and n + 1. */
 #ifndef HS_LIMITS_H
 #define HS_LIMITS_H
+
+#include "base/hb_error.h"
 
 /* ---- connections ---- */
 #define HS_MAX_CONNECTIONS      64
@@ -25,7 +27,7 @@
 #define HS_BUFFER_SMALL         4352u        /* HS_HELLO_FRAME with its head, and a little */
 #define HS_BUFFER_KEEP          (256u << 10) /* larger ones are given back when they are empty */
 #define HS_OUT_FULL             (256u << 10) /* bytes that wait to be sent: then the session's jobs rest */
-#define HS_OUT_RESUME           (64u << 10)
+#define HS_OUT_RESUME           4u   /* a part of it, below which they go on */
 
 /* ---- requests ---- */
 #define HS_MAX_WAITING          256
@@ -42,5 +44,20 @@
 #define HS_AGE_MS               2000 /* a request rises by a priority for each of these it has waited */
 #define HS_DRAIN_MS             30000
 #define HS_JOBS_KEEP            (16u << 20) /* memory that is kept for the next requests */
+
+/* ---- answers that are given again ---- */
+#define HS_CACHE_MS             30000
+#define HS_CACHE_ENTRIES        1000
+#define HS_CACHE_BYTES          (16u << 20)
+
+struct hs_limits {
+#define HS_LIMIT(name, value, least, most, text) uint32_t name;
+#include "serve/hs_limits.def"
+};
+extern const struct hs_limits hs_limits_default;
+/* "queue=100". HEARTH_E_NOT_FOUND: no such limit; HEARTH_E_RANGE. */
+hearth_status hs_limits_set(struct hs_limits *limits, const char *text, hearth_error *err);
+/* Name and meaning for index 0, 1, ...; NULL past the end. */
+const char *hs_limits_name(size_t index, const char **text, uint32_t *value);
 
 #endif

@@ -4,7 +4,7 @@
  *     ▲                                                                  │
  *     └── waits for the next deadline; not at all while the engine has work
  *
- * A step is bounded (hs_engine_config.step_ms), so sockets wait no longer than that. */
+ * A step is bounded (limits.step_ms), so sockets wait no longer than that. */
 #ifndef HS_SERVER_H
 #define HS_SERVER_H
 
@@ -18,9 +18,7 @@ struct hs_server_config {
     const char *path;        /* of the socket that is made; or NULL: */
     int listener;            /* a listening socket of the caller's, who closes it; -1: none, see hs_server_adopt */
     uint8_t max_version;     /* 0: what this build has */
-    uint32_t rate_per_minute;
-    uint32_t max_connections, max_strangers; /* 0: hs_limits.h */
-    uint32_t drain_ms;
+    const struct hs_limits *limits; /* copied; NULL: hs_limits_default */
     const char *name;        /* told in welcome */
 };
 

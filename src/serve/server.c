@@ -29,7 +29,7 @@ struct hs_server {
     int epoll, wake, listener;
     bool own_listener, listening;
     uint64_t accept_ns;          /* not before */
-    struct server_conn **conns;  /* [n_conns], places up to max_connections */
+    struct server_conn **conns;  /* [n_conns], places up to limits.connections */
     uint32_t n_conns;
     struct hs_watch watches[SERVER_WATCHES];
     uint32_t n_watches;
@@ -68,7 +68,7 @@ hearth_status hs_server_adopt(struct hs_server *s, int fd, uint32_t uid, hearth_
 {
     struct server_conn *c = calloc(1, sizeof *c);
     hearth_status status = c ? HEARTH_OK : hb_fail(err, HEARTH_E_MEMORY, "connection: no memory");
-    if (status == HEARTH_OK && s->n_conns == s->config.max_connections)
+    if (status == HEARTH_OK && s->n_conns == s->host.limits.connections)
         status = hb_fail(err, HEARTH_E_LIMIT, "%u connections; no more are accepted", s->n_conns);
     if (status == HEARTH_OK)
         status = hs_conn_open(&c->conn, &s->host, uid, hb_os_now_ns(), err);
@@ -111,7 +111,7 @@ static void server_accept_one(struct hs_server *s, int fd)
         server_turn_away(s, fd, 500, "who you are is not known");
     else if (peer.uid != s->host.owner_uid && peer.uid != 0)
         server_turn_away(s, fd, 401, "this server is for another user");
-    else if (s->n_conns == s->config.max_connections)
+    else if (s->n_conns == s->host.limits.connections)
         server_turn_away(s, fd, 503, "too many connections");
     else if (hs_server_adopt(s, fd, peer.uid, NULL) == HEARTH_OK)
         s->accepted++;
@@ -119,7 +119,7 @@ static void server_accept_one(struct hs_server *s, int fd)
 
 static void server_accept(struct hs_server *s, uint64_t now_ns)
 {
-    for (int i = 0; i < SERVER_ACCEPTS && s->host.n_strangers < s->config.max_strangers; i++) {
+    for (int i = 0; i < SERVER_ACCEPTS && s->host.n_strangers < s->host.limits.strangers; i++) {
         int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
             server_accept_one(s, fd);
@@ -137,7 +137,7 @@ static void server_accept(struct hs_server *s, uint64_t now_ns)
 static void server_listen(struct hs_server *s, uint64_t now_ns)
 {
     bool want = s->listener >= 0 && !s->drain_ns && now_ns >= s->accept_ns &&
-                s->host.n_strangers < s->config.max_strangers;
+                s->host.n_strangers < s->host.limits.strangers;
     if (want == s->listening)
         return;
     s->listening = want;
@@ -283,7 +283,7 @@ static bool server_drain(struct hs_server *s, uint64_t now_ns)
     if (stops == 0)
         return false;
     if (!s->drain_ns)
-        s->drain_ns = now_ns + (uint64_t)s->config.drain_ms * 1000000u;
+        s->drain_ns = now_ns + (uint64_t)s->host.limits.drain_ms * 1000000u;
     if (stops > 1)
         s->drain_ns = now_ns;
     if (!hs_engine_drain(s->config.engine, now_ns, s->drain_ns))
@@ -293,7 +293,7 @@ static bool server_drain(struct hs_server *s, uint64_t now_ns)
         server_send(s, s->conns[i], now_ns);
         left = left || hs_conn_pending(&s->conns[i]->conn, &at) > 0;
     }
-    return !left || now_ns >= s->drain_ns + (uint64_t)HS_LINGER_MS * 1000000u;
+    return !left || now_ns >= s->drain_ns + (uint64_t)s->host.limits.linger_ms * 1000000u;
 }
 
 hearth_status hs_server_run(struct hs_server *s, hearth_error *err)
@@ -349,7 +349,7 @@ static void server_host(struct hs_server *s)
     s->host = (struct hs_conn_host){.engine = c->engine, .auth = c->auth, .owner_uid = geteuid(),
                                     .min_version = HEARTH_WITH_JSON ? 1 : 2,
                                     .max_version = c->max_version ? c->max_version : 2,
-                                    .rate_per_minute = c->rate_per_minute, .name = c->name ? c->name : "hearth"};
+                                    .limits = c->limits ? *c->limits : hs_limits_default, .name = c->name ? c->name : "hearth"};
     hk_select(&s->host.kernels, hb_os_cpu_features(), HK_LEVEL_COUNT);
     hb_arena_init_growing(&s->host.scratch, hb_os_heap());
 }
@@ -357,7 +357,7 @@ static void server_host(struct hs_server *s)
 static hearth_status server_fill(struct hs_server *s, hearth_error *err)
 {
     const struct hs_server_config *c = &s->config;
-    s->conns = calloc(c->max_connections, sizeof *s->conns);
+    s->conns = calloc(s->host.limits.connections, sizeof *s->conns);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!s->conns || s->epoll < 0 || s->wake < 0)
@@ -379,8 +379,6 @@ hearth_status hs_server_open(const struct hs_server_config *config, struct hs_se
     if (!s)
         return hb_fail(err, HEARTH_E_MEMORY, "server: no memory");
     s->config = *config;
-    s->config.max_connections = config->max_connections ? config->max_connections : HS_MAX_CONNECTIONS;
-    s->config.max_strangers = config->max_strangers ? config->max_strangers : HS_MAX_STRANGERS;
     s->epoll = s->wake = -1;
     s->listener = config->path ? -1 : config->listener;
     server_host(s);

@@ -145,8 +145,8 @@ class Client:
         self.id = 0
         self.waiting = b""
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(timeout)
         self.socket.connect(str(path))
+        self.socket.settimeout(timeout)
         if hello:
             fields = {"min_version": version, "max_version": version}
             if token is not None:
