@@ -13,7 +13,7 @@ struct cancel_settings {
 
 struct cancel_run {
     struct client c;
-    struct load_histogram took;
+    struct bn_latency took;
     uint64_t reasons[LOAD_REASONS]; /* how the texts ended */
 };
 
@@ -60,7 +60,7 @@ static int cancel_once(struct cancel_run *r, const struct cancel_settings *s)
         return hc_fail(HC_FAILED, s->client.socket, "answered generate with %s", m->name);
     r->reasons[answer.done.reason]++;
     if (sent_ns)
-        hc_load_add(&r->took, hc_now_ns() - sent_ns);
+        bn_latency_record(&r->took, hc_now_ns() - sent_ns);
     return HC_OK;
 }
 
@@ -74,8 +74,9 @@ static int cancel_run(const void *settings)
     int rc = client_open(&s->client, &r->c);
     for (int32_t i = 0; rc == HC_OK && i < s->times; i++)
         rc = cancel_once(r, s);
-    double ms[] = {(double)hc_load_quantile(&r->took, 0.5) * 1e-6, (double)hc_load_quantile(&r->took, 0.95) * 1e-6,
-                   (double)r->took.max_ns * 1e-6};
+    struct bn_distribution d = {0};
+    bn_latency_get(&r->took, &d);
+    const double ms[] = {(double)d.p50 * 1e-6, (double)d.p95 * 1e-6, (double)d.max * 1e-6};
     if (rc == HC_OK && s->client.common.json) {
         hj_open(&j, NULL, '{');
         hj_uint(&j, "n", r->took.n);

@@ -235,7 +235,7 @@ static void load_send(struct load *l, struct load_client *c, uint64_t intended)
     if (wc_flush(c->wire, NULL) != HEARTH_OK)
         load_lose(c, &l->stats.lost);
     uint64_t now = hc_now_ns();
-    hc_load_add(&l->stats.time[LOAD_T_late], now > intended ? now - intended : 0);
+    bn_latency_record(&l->stats.time[LOAD_T_late], now > intended ? now - intended : 0);
 }
 
 /* ---- answers ---- */
@@ -261,9 +261,9 @@ static bool load_chunk(struct load *l, struct load_client *c, struct load_slot *
     if (n == 0)
         return false;
     if (slot->tokens == 0)
-        hc_load_add(&l->stats.time[LOAD_T_first_token], load_since(now, slot->start_ns));
+        bn_latency_record(&l->stats.time[LOAD_T_first_token], load_since(now, slot->start_ns));
     for (uint64_t i = 0; i < n && slot->tokens; i++)
-        hc_load_add(&l->stats.time[LOAD_T_inter_token], load_since(now, slot->last_ns) / n);
+        bn_latency_record(&l->stats.time[LOAD_T_inter_token], load_since(now, slot->last_ns) / n);
     slot->tokens += n;
     slot->last_ns = now;
     l->stats.tokens += n;
@@ -275,9 +275,9 @@ static bool load_chunk(struct load *l, struct load_client *c, struct load_slot *
 
 static void load_done(struct load *l, const struct hs_done *d)
 {
-    hc_load_add(&l->stats.time[LOAD_T_queue], d->queue_us * 1000);
+    bn_latency_record(&l->stats.time[LOAD_T_queue], d->queue_us * 1000);
     if (HS_HAS(d, done, prompt_us))
-        hc_load_add(&l->stats.time[LOAD_T_prefill], d->prompt_us * 1000);
+        bn_latency_record(&l->stats.time[LOAD_T_prefill], d->prompt_us * 1000);
     l->stats.prompt_tokens += d->prompt_tokens;
     if (d->reason < LOAD_REASONS)
         l->stats.reasons[d->reason]++;
@@ -291,14 +291,14 @@ static void load_end(struct load *l, struct load_client *c, struct load_slot *sl
     if (m == &hs_messages[HS_M_done])
         load_done(l, &msg->done);
     if (slot->cancelled)
-        hc_load_add(&l->stats.time[LOAD_T_cancel], load_since(now, slot->cancel_ns));
+        bn_latency_record(&l->stats.time[LOAD_T_cancel], load_since(now, slot->cancel_ns));
     if (m == &hs_messages[HS_M_error]) {
         hc_load_refusal(&l->stats, msg->error.code);
     } else if (m == &hs_messages[HS_M_done] && msg->done.reason == 3) {
         l->stats.cancelled++;
     } else {
         l->stats.ok++;
-        hc_load_add(&l->stats.time[total[slot->kind]], load_since(now, slot->start_ns));
+        bn_latency_record(&l->stats.time[total[slot->kind]], load_since(now, slot->start_ns));
         served->requests++;
         served->sum_ms += (double)load_since(now, slot->start_ns) * 1e-6;
     }

@@ -1,27 +1,12 @@
-/* What `hearth client load` measures: histograms of bounded size, counts, and how evenly clients were served. */
+/* What `hearth client load` measures: times, counts, and how evenly clients were served. */
 #ifndef LOAD_H
 #define LOAD_H
 
+#include "bench/instruments/bn_latency.h"
 #include "json_out.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* ---- histograms ---- */
-
-/* Nanoseconds in buckets of at most 1/64 of their value; the largest is kept exactly. */
-#define LOAD_SUB_BITS 6
-#define LOAD_BUCKETS  ((64 - LOAD_SUB_BITS + 1) << LOAD_SUB_BITS)
-struct load_histogram {
-    uint64_t count[LOAD_BUCKETS];
-    uint64_t n, max_ns;
-    double sum_ns;
-};
-void hc_load_add(struct load_histogram *h, uint64_t ns);
-/* The upper end of the bucket in which the share q of all values ends, at most the largest value; 0 if there is none. */
-uint64_t hc_load_quantile(const struct load_histogram *h, double q);
-
-/* ---- a run ---- */
 
 /* Waiting and prefill are what the server says in done; the others are measured here. In an open loop they count
  * from the intended start of the request, so that a stall shows in all that it delays. */
@@ -51,7 +36,7 @@ struct load_served { /* one client */
 };
 
 struct load_stats {
-    struct load_histogram time[LOAD_T_COUNT];
+    struct bn_latency time[LOAD_T_COUNT];
     uint64_t sent, ok, refused, cancelled, abandoned, unsent;
     uint64_t lost;    /* sent and never answered: the connection ended, or the wait at the end */
     uint64_t doubles, strays, reconnects;

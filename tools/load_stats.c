@@ -5,43 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- histograms ---- */
-
-static size_t load_bucket(uint64_t ns)
-{
-    if (ns < (1u << LOAD_SUB_BITS))
-        return (size_t)ns;
-    unsigned top = 63u - (unsigned)__builtin_clzll(ns), shift = top - LOAD_SUB_BITS;
-    return ((size_t)(shift + 1) << LOAD_SUB_BITS) + (size_t)(ns >> shift) - (1u << LOAD_SUB_BITS);
-}
-
-static uint64_t load_bucket_end(size_t bucket)
-{
-    size_t group = bucket >> LOAD_SUB_BITS, sub = bucket & ((1u << LOAD_SUB_BITS) - 1);
-    if (group == 0)
-        return sub;
-    return ((uint64_t)((1u << LOAD_SUB_BITS) + sub + 1) << (group - 1)) - 1;
-}
-
-void hc_load_add(struct load_histogram *h, uint64_t ns)
-{
-    h->count[load_bucket(ns)]++;
-    h->n++;
-    h->sum_ns += (double)ns;
-    h->max_ns = ns > h->max_ns ? ns : h->max_ns;
-}
-
-uint64_t hc_load_quantile(const struct load_histogram *h, double q)
-{
-    uint64_t wanted = (uint64_t)ceil(q * (double)h->n), seen = 0;
-    for (size_t i = 0; i < LOAD_BUCKETS; i++) {
-        seen += h->count[i];
-        if (seen >= wanted && h->count[i])
-            return load_bucket_end(i) < h->max_ns ? load_bucket_end(i) : h->max_ns;
-    }
-    return h->max_ns;
-}
-
 /* ---- counts ---- */
 
 void hc_load_refusal(struct load_stats *s, uint64_t code)
@@ -124,16 +87,16 @@ static void load_json_times(struct hj *j, const struct load_stats *s)
 {
     hj_open(j, "latency_ms", '{');
     for (size_t i = 0; i < LOAD_T_COUNT; i++) {
-        const struct load_histogram *h = &s->time[i];
-        if (!h->n)
+        struct bn_distribution d;
+        if (!bn_latency_get(&s->time[i], &d))
             continue;
         hj_open(j, load_names[i], '{');
-        hj_uint(j, "n", h->n);
-        hj_real(j, "mean", load_ms((uint64_t)(h->sum_ns / (double)h->n)));
-        hj_real(j, "p50", load_ms(hc_load_quantile(h, 0.50)));
-        hj_real(j, "p95", load_ms(hc_load_quantile(h, 0.95)));
-        hj_real(j, "p99", load_ms(hc_load_quantile(h, 0.99)));
-        hj_real(j, "max", load_ms(h->max_ns));
+        hj_uint(j, "n", d.n);
+        hj_real(j, "mean", load_ms((uint64_t)d.mean));
+        hj_real(j, "p50", load_ms(d.p50));
+        hj_real(j, "p95", load_ms(d.p95));
+        hj_real(j, "p99", load_ms(d.p99));
+        hj_real(j, "max", load_ms(d.max));
         hj_close(j, '}');
     }
     hj_close(j, '}');
@@ -210,12 +173,11 @@ int hc_load_print_table(const struct load_stats *s, FILE *f)
             load_per_s(s->tokens, s->seconds), load_per_s(s->prompt_tokens, s->seconds), end);
     fprintf(f, "%-22s %9s %10s %10s %10s %10s%s", "ms", "n", "p50", "p95", "p99", "max", end);
     for (size_t i = 0; i < LOAD_T_COUNT; i++) {
-        const struct load_histogram *h = &s->time[i];
-        if (!h->n)
+        struct bn_distribution d;
+        if (!bn_latency_get(&s->time[i], &d))
             continue;
-        fprintf(f, "%-22s %9llu %10.2f %10.2f %10.2f %10.2f%s", load_texts[i], (unsigned long long)h->n,
-                load_ms(hc_load_quantile(h, 0.50)), load_ms(hc_load_quantile(h, 0.95)), load_ms(hc_load_quantile(h, 0.99)),
-                load_ms(h->max_ns), end);
+        fprintf(f, "%-22s %9llu %10.2f %10.2f %10.2f %10.2f%s", load_texts[i], (unsigned long long)d.n,
+                load_ms(d.p50), load_ms(d.p95), load_ms(d.p99), load_ms(d.max), end);
         lines++;
     }
     for (size_t i = 0; i < LOAD_CODES && s->codes[i].n; i++, lines++)
