@@ -68,7 +68,7 @@ class Base(unittest.TestCase):
         cls.books = pathlib.Path(cls.folder.name) / "books.gguf"
         with_template(BOOKS, cls.books)
         cls.server = Server(HEARTH, [f"{cls.books},books", f"{CLASSIFIER},mood", f"{EMBEDDER},sentences"],
-                            "-c", "512", "--rate", "0", *cls.options)
+                            "-c", "512", "--limit", "rate=0", *cls.options)
 
     @classmethod
     def tearDownClass(cls):
@@ -197,7 +197,7 @@ class EndToEnd(Base):
 
 class ManyAtOnce(EndToEnd):
     """The same with sixteen texts to a step, prompts in small chunks and steps that are short."""
-    options = ["--parallel", "16", "-b", "32", "--step-ms", "5"]
+    options = ["--parallel", "16", "-b", "32", "--limit", "step_ms=5"]
 
 
 if __name__ == "__main__":
