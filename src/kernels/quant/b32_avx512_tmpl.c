@@ -146,66 +146,96 @@ HB_INLINE __m512 b32_fold(__m512 acc, const struct b32_dots *from, const struct 
     return acc;
 }
 
-/* What the rows of a group leave for the fold of a stretch. It is folded after the rows of the next
- * stretch have been started: their arithmetic does not wait for it, nor it for their stores. */
-struct b32_pending {
-    struct b32_dots dots;
-    struct b32_stored stored;
+/* ---- stream ----
+ *
+ * Four rows side by side to their end, then the next four: what is read lies close together, and the
+ * fetching ahead is one line after the other. Four sums of blocks are added in registers before they are
+ * stored, so that a piece of 16 rows fits the first cache beside what was fetched. The float chains of the
+ * 16 rows follow behind. A piece is a whole row up to STREAM_PIECE stretches.
+ *
+ * A core drops prefetches while about 64 lines are on their way, and this memory needs that many. So they are
+ * spread over the rows, and every line is asked for twice: what was dropped far ahead is not missed later. */
+#define STREAM_PIECE 20
+#define STREAM_FAR  8192 /* bytes beyond the four rows that come next */
+#define STREAM_NEAR 2048
+
+struct b32_acts {
+    HB_ALIGNAS(64) __m512i q[STREAM_PIECE][4];
+    HB_ALIGNAS(64) int32_t sum[STREAM_PIECE][8]; /* b32_sums */
 };
 
-HB_INLINE __m512 b32_fold_pending(__m512 acc, const struct b32_pending *from, const int16_t *sums,
-                                  const float *a, struct hk_b32_piece p)
+struct b32_sums4 {
+    HB_ALIGNAS(64) __m512i dot[STREAM_PIECE][2][4]; /* lane: block; dword: row of the four; then fours */
+    HB_ALIGNAS(64) uint16_t d[STREAM_PIECE][16][8], m[STREAM_PIECE][16][8];
+};
+
+HB_INLINE void b32_acts_of(struct b32_acts *to, const uint8_t *q, const int16_t *sums, size_t n_blocks,
+                           size_t first, size_t n)
 {
-    struct b32_floats f;
-    b32_floats_of(&f, &from->stored);
-    return b32_fold(acc, &from->dots, &f, sums, a, p);
+    for (size_t s = 0; s < n; s++) {
+        const struct hk_b32_piece p = hk_b32_piece_of(first + s, n_blocks);
+        const struct b32_stretch x =
+            b32_stretch_of(q + 32 * p.block, sums + 2 * p.block, p.n_blocks);
+        HK_UNROLL(4)
+        for (size_t i = 0; i < 4; i++)
+            to->q[s][i] = x.q[i];
+        _mm256_store_si256((__m256i *)to->sum[s], b32_sums(sums + 2 * p.block));
+    }
 }
 
-void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t row_bytes,
-                             size_t n_rows, const void *restrict x, size_t n)
+/* Stretch s of rows 4 g.. 4 g + 3. */
+HB_INLINE void b32_four(struct b32_sums4 *to, size_t s, size_t g, const uint8_t *const rows[4],
+                        size_t at, const __m512i x[4], const uint8_t *ahead)
 {
-    const uint8_t *q = x;
-    const float *scale = (const float *)(q + hk_act_scale_off(n));
-    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n, HK_STRETCH_B32));
-    struct b32_pending pending[2];
-    uint8_t spare[8 * B32_BYTES] = {0};
-    memset(pending, 0, sizeof pending);
-    __m512 acc = _mm512_setzero_ps();
-    size_t n_stretches = (n / 32 + 7) / 8, turn = 0;
-    if (n_rows == 0 || n_stretches == 0) {
-        memset(y, 0, n_rows * sizeof *y);
-        return;
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i part[2][4];
+    HK_UNROLL(4)
+    for (size_t r = 0; r < 4; r++) {
+        __m512i z[4];
+        B32_ROW(z, to->d[s][4 * g + r], to->m[s][4 * g + r], rows[r] + at);
+        HK_UNROLL(5)
+        for (size_t i = r * 8 * B32_BYTES / 64; i < (r + 1) * 8 * B32_BYTES / 64; i++) {
+            _mm_prefetch((const char *)ahead + STREAM_FAR + 64 * i, _MM_HINT_T0);
+            _mm_prefetch((const char *)ahead + STREAM_NEAR + 64 * i, _MM_HINT_T0);
+        }
+        part[0][r] = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, z[0], x[0]), z[1], x[1]);
+        part[1][r] = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, z[2], x[2]), z[3], x[3]);
     }
-    const struct hk_b32_piece last = hk_b32_piece_of(n_stretches - 1, n / 32);
-    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
-        const uint8_t *rows = (const uint8_t *)w + r0 * row_bytes;
-        const uint8_t *ahead = rows + 16 * row_bytes;
-        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
-        for (size_t s = 0; s < n_stretches; s++, turn ^= 1) {
-            const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
-            const struct b32_stretch xs =
-                b32_stretch_of(q + 32 * p.block, sum + 2 * p.block, p.n_blocks);
-            struct b32_pending *to = &pending[turn], *from = &pending[turn ^ 1];
-            for (size_t r = 0; r < n_group; r++) {
-                const uint8_t *blocks =
-                    b32_blocks(spare, rows + r * row_bytes + p.block * B32_BYTES, p.n_blocks);
-                __m512i z[4];
-                B32_ROW(z, to->stored.d[r], to->stored.m[r], blocks);
-                b32_dot(&to->dots, r, z, &xs);
-                hk512_prefetch(ahead + (s * 16 + r) * 8 * B32_BYTES, 8 * B32_BYTES);
-            }
-            if (s > 0) {
-                acc = b32_fold_pending(acc, from, sum, scale, hk_b32_piece_of(s - 1, n / 32));
-            } else if (r0 > 0) {
-                acc = b32_fold_pending(acc, from, sum, scale, last);
-                _mm512_storeu_ps(y + r0 - 16, acc);
-                acc = _mm512_setzero_ps();
-            }
+    HK_UNROLL(2)
+    for (int h = 0; h < 2; h++)
+        to->dot[s][h][g] = hk512_sum4(part[h][0], part[h][1], part[h][2], part[h][3]);
+}
+
+/* The float chain of 16 rows over stretch s. */
+HB_INLINE __m512 b32_chain(__m512 acc, const struct b32_sums4 *from, size_t s, const int32_t *sum,
+                           const float *a, struct hk_b32_piece p)
+{
+    __m256i d[8], m[8];
+    hk512_transpose_words(d, from->d[s]);
+    if (B32_HAS_MIN)
+        hk512_transpose_words(m, from->m[s]);
+    HK_UNROLL(2)
+    for (size_t h = 0; h < 2; h++) {
+        const __m512i *t = from->dot[s][h];
+        __m512i dot[4];
+        hk512_transpose_lanes(dot, t[0], t[1], t[2], t[3]);
+        HK_UNROLL(4)
+        for (size_t i = 0; i < 4; i++) {
+            size_t b = 4 * h + i;
+            if (b < p.first)
+                continue;
+            if (b >= p.n_blocks)
+                break;
+            __m512 ab = _mm512_set1_ps(a[p.block + b]);
+            __m512i fix = _mm512_set1_epi32(sum[b]);
+            __m512i v = B32_HAS_MIN ? dot[i] : _mm512_add_epi32(dot[i], fix);
+            acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), _mm512_mul_ps(b32_scales(d[b]), ab), acc);
+            if (B32_HAS_MIN)
+                acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(fix),
+                                      _mm512_mul_ps(b32_scales(m[b]), ab), acc);
         }
     }
-    size_t r0 = (n_rows - 1) / 16 * 16;
-    acc = b32_fold_pending(acc, &pending[turn ^ 1], sum, scale, last);
-    _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << (n_rows - r0)) - 1), acc);
+    return acc;
 }
 
 /* Up to FEW_DIRECT columns: a row's codes are taken apart once, the rest is stream. Through a tile that
@@ -257,6 +287,52 @@ HB_INLINE void b32_few_direct(float *restrict y, size_t ldy, const void *restric
             }
         }
         hk512_store_cols(y + r0, ldy, n_group, acc, n_cols);
+    }
+}
+
+void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t row_bytes,
+                             size_t n_rows, const void *restrict x, size_t n)
+{
+    const uint8_t *q = x;
+    const float *scale = (const float *)(q + hk_act_scale_off(n));
+    const int16_t *sum = (const int16_t *)(q + hk_act_sum_off(n, HK_STRETCH_B32));
+    size_t n_blocks = n / 32, n_stretches = (n_blocks + 7) / 8;
+    size_t n_pieces = (n_stretches + STREAM_PIECE - 1) / STREAM_PIECE;
+    size_t piece = n_pieces ? (n_stretches + n_pieces - 1) / n_pieces : 0;
+    struct b32_acts acts;
+    struct b32_sums4 sums;
+    if (n_blocks < 8) {
+        b32_few_direct(y, n_rows, w, row_bytes, n_rows, x, 0, 1, n);
+        return;
+    }
+    if (n_pieces == 1)
+        b32_acts_of(&acts, q, sum, n_blocks, 0, piece);
+    for (size_t r0 = 0; r0 < n_rows; r0 += 16) {
+        size_t n_group = n_rows - r0 < 16 ? n_rows - r0 : 16;
+        __m512 acc = _mm512_setzero_ps();
+        for (size_t from = 0; from < n_stretches; from += piece) {
+            size_t n_now = n_stretches - from < piece ? n_stretches - from : piece;
+            if (n_pieces > 1)
+                b32_acts_of(&acts, q, sum, n_blocks, from, n_now);
+            const uint8_t *first = (const uint8_t *)w + r0 * row_bytes;
+            for (size_t g = 0; g < 4; g++) {
+                const uint8_t *rows[4], *at_row = first;
+                for (size_t r = 0; r < 4; r++) { /* rows that are missing: the last one again */
+                    rows[r] = at_row;
+                    at_row += 4 * g + r + 1 < n_group ? row_bytes : 0;
+                }
+                first = at_row;
+                const uint8_t *ahead = rows[0] + 4 * row_bytes;
+                for (size_t s = 0; s < n_now; s++) {
+                    size_t at = hk_b32_piece_of(from + s, n_blocks).block * B32_BYTES;
+                    b32_four(&sums, s, g, rows, at, acts.q[s],
+                             ahead + (from + s) * 32 * B32_BYTES);
+                }
+            }
+            for (size_t s = 0; s < n_now; s++)
+                acc = b32_chain(acc, &sums, s, acts.sum[s], scale, hk_b32_piece_of(from + s, n_blocks));
+        }
+        _mm512_mask_storeu_ps(y + r0, (__mmask16)((1u << n_group) - 1), acc);
     }
 }
 
