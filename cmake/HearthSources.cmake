@@ -78,9 +78,11 @@ if(HEARTH_JSON)
     src/runtime/grammar_schema.c
     src/runtime/grammar_schema_text.c
     src/runtime/grammar_schema_values.c
-    src/runtime/grammar_pattern.c)
+    src/runtime/grammar_pattern.c
+    src/runtime/labels_json.c)
 else()
-  list(APPEND HEARTH_SOURCES src/tokenizer/hv_json_none.c src/runtime/grammar_schema_none.c)
+  list(APPEND HEARTH_SOURCES src/tokenizer/hv_json_none.c src/runtime/grammar_schema_none.c
+    src/runtime/labels_none.c)
 endif()
 
 if(HEARTH_GGUF)
@@ -187,14 +189,16 @@ set(HEARTH_SERVE_SOURCES
   src/serve/server.c
   src/serve/sched.c
   src/serve/seccomp.c
+  src/serve/load.c
+  src/serve/models.c
   src/serve/sha256.c
   src/serve/wire.c
   src/serve/wire_binary.c
   src/serve/wire_json.c)
 if(HEARTH_JSON)
-  list(APPEND HEARTH_SERVE_SOURCES src/serve/wire_json_read.c)
+  list(APPEND HEARTH_SERVE_SOURCES src/serve/wire_json_read.c src/serve/manifest.c)
 else()
-  list(APPEND HEARTH_SERVE_SOURCES src/serve/wire_json_none.c)
+  list(APPEND HEARTH_SERVE_SOURCES src/serve/wire_json_none.c src/serve/manifest_none.c)
 endif()
 if(HEARTH_UTF8PROC)
   list(APPEND HEARTH_SERVE_SOURCES src/serve/filter.c)

@@ -796,6 +796,23 @@ HEARTH_API hearth_status hearth_encoder_embed(hearth_encoder *encoder, const cha
                                               size_t text_len, hearth_encoding *encoding,
                                               hearth_error *err);
 
+/* Names of a classifier's classes, as the config.json beside a model has them: its member id2label, an object of
+ * names by number. Immutable. */
+typedef struct hearth_labels hearth_labels;
+
+/* From the bytes of a config.json, which are not needed afterwards; allocator may be NULL. A file without id2label
+ * has no names. The JSON library itself uses the C heap while this runs.
+ *
+ * HEARTH_E_FORMAT       no JSON object, or a number above 65535 or a name that is no text in id2label
+ * HEARTH_E_UNSUPPORTED  a build without JSON */
+HEARTH_API hearth_status hearth_labels_open(const hearth_bytes *file, const hearth_allocator *allocator,
+                                            hearth_labels **labels, hearth_error *err);
+HEARTH_API void hearth_labels_close(hearth_labels *labels); /* NULL is fine */
+/* One more than the largest number that has a name. */
+HEARTH_API size_t hearth_labels_count(const hearth_labels *labels);
+/* NULL: that number has none. */
+HEARTH_API const char *hearth_labels_name(const hearth_labels *labels, size_t index);
+
 /* ---- sampling ------------------------------------------------------------------------------ */
 
 /* How a token is chosen: logit bias first; then the stages of `order`, which by default is

@@ -57,6 +57,7 @@ SYSTEM = [
     # path                  system headers
     ("src/tokenizer/hv_json", FREESTANDING | {"jansson.h"}),  # HEARTH_JSON
     ("src/runtime/grammar_schema", FREESTANDING | {"jansson.h"}),  # HEARTH_JSON
+    ("src/runtime/labels_json", FREESTANDING | {"jansson.h"}),  # HEARTH_JSON
     ("src/runtime/hr_schema_walk.h", FREESTANDING | {"jansson.h"}),
     ("src/tokenizer/hv_normalize_utf8proc.c", FREESTANDING | {"utf8proc.h"}),  # HEARTH_UTF8PROC
     ("src/base/os/",        None),  # any: this is where the operating system is called

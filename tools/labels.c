@@ -2,9 +2,6 @@
 #include "encode_texts.h"
 #include <stdlib.h>
 #include <string.h>
-#if HEARTH_WITH_JSON
-#include <jansson.h>
-#endif
 
 void encode_labels_free(struct encode_labels *labels)
 {
@@ -36,24 +33,28 @@ static int labels_split(const char *given, struct encode_labels *labels)
 }
 
 #if HEARTH_WITH_JSON
-/* A config.json without labels is none; a broken one is an error. */
+/* No config.json is fine; a broken one is an error. */
 static int labels_config(const char *path, struct encode_labels *labels)
 {
-    json_error_t where;
-    json_t *root = json_load_file(path, 0, &where);
-    if (!root)
-        return json_error_code(&where) == json_error_cannot_open_file
-                   ? HC_OK
-                   : hc_fail(HC_REFUSED, path, "line %d: %s", where.line, where.text);
-    const json_t *map = json_object_get(root, "id2label");
+    hearth_file *file;
+    hearth_labels *names = NULL;
+    hearth_error err;
+    hearth_status status = hearth_file_open(path, NULL, &file, &err);
+    if (status == HEARTH_E_NOT_FOUND)
+        return HC_OK;
+    if (status == HEARTH_OK) {
+        const hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
+        status = hearth_labels_open(&bytes, NULL, &names, &err);
+        hearth_file_close(file);
+    }
+    if (status != HEARTH_OK)
+        return hc_fail_status(HC_REFUSED, path, status, &err);
     bool ok = true;
     for (size_t i = 0; i < labels->n && ok; i++) {
-        char key[32];
-        snprintf(key, sizeof key, "%zu", i);
-        const char *name = json_string_value(json_object_get(map, key));
+        const char *name = hearth_labels_name(names, i);
         ok = !name || labels_set(labels, i, name, strlen(name));
     }
-    json_decref(root);
+    hearth_labels_close(names);
     return ok ? HC_OK : hc_fail(HC_LIMIT, path, "no memory");
 }
 #endif
