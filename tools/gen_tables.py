@@ -122,8 +122,22 @@ def wire_proto():
         yield "}\n"
 
 
+def limits():
+    """Of the server, with the values of the constants that the list names."""
+    header = (ROOT / "src/serve/hs_limits.h").read_text()
+
+    def value(name):
+        text = re.search(rf"#define {name} +(\([^)]*\)|\S+)", header)[1]
+        base, _, shift = text.strip("()").replace("u", "").partition("<<")
+        return int(base) << int(shift or 0)
+
+    return table("`--limit`", "value", "", lines=[
+        (f"`{name}`", value(constant), text)
+        for name, constant, _, _, text in rows("src/serve/hs_limits.def", "HS_LIMIT")])
+
+
 TABLES = {f.__name__: f for f in (architectures, weights, caches, levels, pretokenizers, commands,
-                                  wire_messages, wire_fields)}
+                                  wire_messages, wire_fields, limits)}
 WHOLE = {"docs/wire.proto": wire_proto}
 MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.S)
 
