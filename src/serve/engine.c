@@ -12,7 +12,8 @@ struct hs_engine {
     struct hs_limits limits;
     struct hs_sched *sched;
     struct hb_arena arena; /* of the scheduler and the tables here */
-    struct hs_lane *lanes; /* [HS_MAX_LANES] */
+    struct hs_lane *lanes; /* [HS_MAX_LANES], of which are in use */
+    uint32_t n_lanes;      /* the first; some of them may be closed */
     struct hs_job *jobs;   /* [n_jobs] */
     uint32_t n_jobs;
     struct hs_job *free, *ended;
@@ -103,9 +104,9 @@ static void engine_leave(void *user, void *ptr, size_t size)
 
 static void engine_job_wipe(struct hs_engine *e, struct hs_job *job)
 {
-    hb_arena_clear(&job->arena);
     if (job->arena.base)
-        memset(job->arena.base, 0, job->arena.size);
+        memset(job->arena.base, 0, job->arena.used); /* the chunks before are wiped as they are freed */
+    hb_arena_clear(&job->arena);
     if (e->kept + job->arena.size > HS_JOBS_KEEP)
         hb_arena_release(&job->arena);
     e->kept += job->arena.size;
@@ -317,7 +318,7 @@ static struct hs_job *engine_find(const struct hs_client *c, uint64_t id)
 static struct hs_lane *engine_lane(struct hs_engine *e, const struct hs_bytes *name)
 {
     struct hs_lane *best = NULL;
-    for (size_t i = 0; i < HS_MAX_LANES; i++) {
+    for (size_t i = 0; i < e->n_lanes; i++) {
         struct hs_lane *lane = &e->lanes[i];
         if (!lane->open || lane->leaving)
             continue;
@@ -661,8 +662,8 @@ bool hs_engine_step(struct hs_engine *e, uint64_t now_ns)
     uint64_t until_ns = hs_engine_now(e) + hs_engine_step_ns(e);
     engine_expire(e, now_ns);
     uint32_t start = e->next_lane, i = 0;
-    for (; i < HS_MAX_LANES; i++) {
-        struct hs_lane *lane = &e->lanes[(start + i) % HS_MAX_LANES];
+    for (; i < e->n_lanes; i++) {
+        struct hs_lane *lane = &e->lanes[(start + i) % e->n_lanes];
         if (!lane->open || lane->n_jobs == 0)
             continue;
         if (more && hs_engine_now(e) >= until_ns)
@@ -670,11 +671,11 @@ bool hs_engine_step(struct hs_engine *e, uint64_t now_ns)
         engine_take_jobs(e, lane, now_ns);
         if (lane->n_running)
             more = lane->backend->step(lane, until_ns) || more;
-        e->next_lane = (lane->index + 1u) % HS_MAX_LANES;
+        e->next_lane = (lane->index + 1u) % e->n_lanes;
         engine_reap(e);
     }
     engine_reap(e);
-    return more || i < HS_MAX_LANES;
+    return more || i < e->n_lanes;
 }
 
 uint64_t hs_engine_wake_ns(const struct hs_engine *e)
@@ -730,6 +731,7 @@ hearth_status hs_engine_attach(struct hs_engine *e, const struct hs_engine_model
     HB_TRY(lane->backend->open(lane, err));
     hs_sched_set_lane(e->sched, index, &lane->config);
     lane->open = true;
+    e->n_lanes = index >= e->n_lanes ? index + 1u : e->n_lanes;
     return HEARTH_OK;
 }
 
@@ -737,7 +739,7 @@ bool hs_engine_detach(struct hs_engine *e, const char *name, uint64_t now_ns)
 {
     struct hs_lane *lane = NULL;
     (void)now_ns;
-    for (uint32_t i = 0; i < HS_MAX_LANES; i++)
+    for (uint32_t i = 0; i < e->n_lanes; i++)
         if (e->lanes[i].open && strcmp(e->lanes[i].name, name) == 0 && (!lane || e->lanes[i].order < lane->order))
             lane = &e->lanes[i];
     if (!lane)
@@ -760,7 +762,7 @@ void hs_engine_warm_up(struct hs_engine *e, const char *name)
 
 bool hs_engine_model_at(const struct hs_engine *e, size_t index, struct hs_engine_model_stats *s)
 {
-    for (size_t i = 0; i < HS_MAX_LANES; i++) {
+    for (size_t i = 0; i < e->n_lanes; i++) {
         const struct hs_lane *lane = &e->lanes[i];
         if (!lane->open || index-- > 0)
             continue;

@@ -14,7 +14,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define TEXT_CHUNK_MIN 16
+#define TEXT_CHUNK_MIN   16
+#define TEXT_CHUNK_FIRST 64 /* until steps have been measured */
 #define TEXT_PAGE      16
 
 struct text_lane {
@@ -560,7 +561,8 @@ static hearth_status text_open(struct hs_lane *lane, hearth_error *err)
     hearth_chat_open(lane->model.model, &chat, &own->chat, &own->no_chat);
     int32_t cache = own->info.n_kv_tokens / TEXT_PAGE * TEXT_PAGE;
     own->most = own->info.n_ctx < cache ? own->info.n_ctx : cache;
-    own->chunk = own->info.n_batch;
+    own->chunk = own->info.n_batch < TEXT_CHUNK_FIRST ? own->info.n_batch : TEXT_CHUNK_FIRST;
+    hearth_batch_set_prompt_chunk(own->batch, own->chunk);
     lane->config = (struct hs_lane_config){(uint32_t)own->info.n_seqs, (uint32_t)cache, own->info.kv_bytes};
     return HEARTH_OK;
 }
