@@ -45,6 +45,15 @@ foreach(row IN LISTS hearth_level_rows)
     file(GLOB found RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
       "${PROJECT_SOURCE_DIR}/src/kernels/*_${level}.c"
       "${PROJECT_SOURCE_DIR}/src/kernels/quant/*_${level}.c")
+    if(hearth_qtypes) # HearthLists.cmake
+      list(FILTER found EXCLUDE REGEX "/quant/(i?q|mxfp)[0-9a-z_]*_${level}\\.c$")
+      foreach(type IN LISTS hearth_qtypes ITEMS q8_0)
+        if(EXISTS "${PROJECT_SOURCE_DIR}/src/kernels/quant/${type}_${level}.c")
+          list(APPEND found src/kernels/quant/${type}_${level}.c)
+        endif()
+      endforeach()
+      list(REMOVE_DUPLICATES found)
+    endif()
     list(APPEND HEARTH_KERNEL_SOURCES ${found})
     set_property(SOURCE ${found} APPEND PROPERTY COMPILE_OPTIONS ${HEARTH_FLAGS_${level}})
   endif()

@@ -6,6 +6,13 @@
 #
 # Sections stay one per function, so a program that is linked with --gc-sections takes what it uses.
 
+# What the header declares is kept, and what that needs: everything else stays behind.
+file(READ ${PROJECT_SOURCE_DIR}/include/hearth.h hearth_header)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/hearth.h)
+string(REGEX REPLACE "/\\*[^*]*\\*+([^/*][^*]*\\*+)*/" "" hearth_header "${hearth_header}")
+string(REGEX MATCHALL "HEARTH_API[^;{(]*[ *](hearth_[a-z0-9_]+)\\(" hearth_functions "${hearth_header}")
+list(TRANSFORM hearth_functions REPLACE "^.*[ *](hearth_[a-z0-9_]+)\\($" "-Wl,-u,\\1")
+
 set(HEARTH_ONE_DIR ${PROJECT_BINARY_DIR}/one)
 file(MAKE_DIRECTORY ${HEARTH_ONE_DIR})
 
@@ -13,7 +20,8 @@ if(CMAKE_OBJCOPY AND NOT APPLE AND NOT HEARTH_SANITIZE)
   set(hearth_one ${HEARTH_ONE_DIR}/libhearth.a)
   set(hearth_one_object ${HEARTH_ONE_DIR}/hearth.o)
   add_custom_command(OUTPUT ${hearth_one}
-    COMMAND ${CMAKE_C_COMPILER} ${HEARTH_MACHINE_FLAGS} -r -nostdlib -o ${hearth_one_object}
+    COMMAND ${CMAKE_C_COMPILER} ${HEARTH_MACHINE_FLAGS} -r -nostdlib -no-pie -Wl,--gc-sections
+            ${hearth_functions} -o ${hearth_one_object}
             -Wl,--whole-archive $<TARGET_FILE:hearth> -Wl,--no-whole-archive
     COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=hearth_* ${hearth_one_object}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${hearth_one}

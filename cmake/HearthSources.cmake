@@ -86,8 +86,12 @@ else()
 endif()
 
 if(HEARTH_GGUF)
-  file(GLOB hearth_archs RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
+  file(GLOB hearth_archs_files RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
     "${PROJECT_SOURCE_DIR}/src/gguf/arch/arch_*.c")
+  if(hearth_archs) # HearthLists.cmake
+    list(JOIN hearth_archs "|" names)
+    list(FILTER hearth_archs_files INCLUDE REGEX "arch_(${names})\\.c$")
+  endif()
   list(APPEND HEARTH_SOURCES
     src/gguf/hg_open.c
     src/gguf/hg_read_meta.c
@@ -100,7 +104,7 @@ if(HEARTH_GGUF)
     src/gguf/hg_rope.c
     src/gguf/hg_build.c
     src/runtime/load_gguf.c
-    ${hearth_archs})
+    ${hearth_archs_files})
 endif()
 
 list(APPEND HEARTH_SOURCES
@@ -127,8 +131,7 @@ list(APPEND HEARTH_SOURCES
   src/runtime/session.c
   src/runtime/step.c
   src/runtime/pools.c
-  src/runtime/infer.c
-  src/runtime/plans.c
+  src/runtime/io.c
   src/runtime/sampler.c
   src/runtime/sampler_config.c
   src/runtime/sampler_history.c
@@ -136,6 +139,12 @@ list(APPEND HEARTH_SOURCES
   src/runtime/logprobs.c
   src/runtime/generation.c
   src/runtime/generation_text.c)
+
+if(HEARTH_TENSORS)
+  list(APPEND HEARTH_SOURCES src/runtime/infer.c src/runtime/plans.c)
+else()
+  list(APPEND HEARTH_SOURCES src/runtime/infer_none.c)
+endif()
 
 if(HEARTH_SPECULATION)
   list(APPEND HEARTH_SOURCES

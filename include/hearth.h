@@ -1190,6 +1190,14 @@ HEARTH_API const char *hearth_version(void);
 /* Kernel levels this machine runs, lowest first, for index 0, 1, ...; NULL past the end. */
 HEARTH_API const char *hearth_level_name(size_t index);
 
+/* ---- machines without an operating system --------------------------------------------------- */
+
+/* A build with HEARTH_OS=bare calls these two and nothing else of the machine. Both are weak there: without
+ * the product's own, time stands still (profiles show 0, a draft model guesses as many tokens as it may)
+ * and seeds that are asked for are 0. Other builds do not have them. */
+uint64_t hearth_bare_now_ns(void); /* monotonic nanoseconds; from any thread */
+void hearth_bare_random(void *dst, size_t n); /* for default seeds; not for secrets */
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,7 +7,7 @@ The layout is described in src/base/hb_unicode.h; tests/base/test_unicode.c comp
 import ctypes
 import sys
 
-END, SHIFT, CC, CC_SPACE = 0x32400, 7, 26, 30
+END, CC, CC_SPACE = 0x32400, 26, 30
 
 lib = ctypes.CDLL("libutf8proc.so.2")
 lib.utf8proc_unicode_version.restype = ctypes.c_char_p
@@ -34,12 +34,15 @@ wrong = [cp for cp in range(END, 0x110000) if category(cp) != high(cp)]
 if wrong:
     sys.exit(f"make_unicode: U+{wrong[0]:04X} above the table is not where it used to be")
 
-blocks, index = {}, []
-for start in range(0, END, 1 << SHIFT):
-    block = tuple(category(cp) for cp in range(start, start + (1 << SHIFT)))
-    index.append(blocks.setdefault(block, len(blocks)))
-if len(blocks) > 256:
-    sys.exit(f"make_unicode: {len(blocks)} blocks do not fit 8 bits")
+
+def cut(values, n):
+    """Pieces of n values, each once, in the order in which they come; and which piece stands where."""
+    pieces, index = {}, []
+    for start in range(0, len(values), n):
+        piece = tuple(values[start:start + n])
+        piece += (0,) * (n - len(piece))
+        index.append(pieces.setdefault(piece, len(pieces)))
+    return [v for piece in pieces for v in piece], index
 
 
 def rows(values, per_row=32):
@@ -47,16 +50,26 @@ def rows(values, per_row=32):
                      for i in range(0, len(values), per_row))
 
 
-values = [v for block in blocks for v in block]
-print(f"""/* General categories of Unicode {version}, {len(index)} + {len(values)} bytes.
+values, which = cut([category(cp) for cp in range(END)], 16)
+if which[:8] != list(range(8)):
+    sys.exit("make_unicode: ASCII does not stand first, as hv_scan.h expects")
+middle, index = cut(which, 16)
+if max(index) > 255:
+    sys.exit(f"make_unicode: {max(index) + 1} groups do not fit 8 bits")
+
+print(f"""/* General categories of Unicode {version}, {len(index)} + {2 * len(middle)} + {len(values)} bytes.
  * Made by tools/make_unicode.py from libutf8proc; layout in hb_unicode.h. */
 #include "base/hb_unicode.h"
 
-const uint8_t hb_uc_stage1[HB_UC_TABLE_END >> 7] = {{
+const uint8_t hb_uc_stage1[(HB_UC_TABLE_END + 255) >> 8] = {{
 {rows(index)}
 }};
 
-const uint8_t hb_uc_stage2[] = {{
+const uint16_t hb_uc_stage2[] = {{
+{rows(middle, 24)}
+}};
+
+const uint8_t hb_uc_stage3[] = {{
 {rows(values)}
 }};
 

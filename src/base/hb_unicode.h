@@ -1,11 +1,13 @@
 /* Unicode: general categories and a strict UTF-8 decoder, all that generation needs everywhere.
  * Normalisation and case are a library's business, at the edges.
  *
- * The table (hb_unicode_table.c, made by tools/make_unicode.py) has two stages for U+0000..U+323FF:
+ * The table (hb_unicode_table.c, made by tools/make_unicode.py) has three stages for U+0000..U+323FF:
  *
- *   hb_uc_stage1[cp >> 7] ──► block ──► hb_uc_stage2[block * 128 + (cp & 127)] = category
+ *   hb_uc_stage1[cp >> 8] ──► group ──► hb_uc_stage2[group * 16 + (cp >> 4 & 15)] ──► block
+ *                                       hb_uc_stage3[block * 16 + (cp & 15)] = category
  *
- * 1 608 + 32 000 bytes; the few assigned ranges above are code below. */
+ * 804 + 4896 + 10960 bytes, half of what two stages take; the blocks of ASCII stand first. The few assigned ranges
+ * above are code below. */
 #ifndef HB_UNICODE_H
 #define HB_UNICODE_H
 
@@ -41,8 +43,9 @@ enum hb_uc_category {
 #define HB_UC_TABLE_END   0x32400u
 #define HB_UC_REPLACEMENT 0xFFFDu
 
-extern const uint8_t hb_uc_stage1[HB_UC_TABLE_END >> 7];
-extern const uint8_t hb_uc_stage2[];
+extern const uint8_t hb_uc_stage1[(HB_UC_TABLE_END + 255) >> 8];
+extern const uint16_t hb_uc_stage2[];
+extern const uint8_t hb_uc_stage3[];
 
 /* Category of a code point past the table; numbers past U+10FFFF are unassigned. */
 enum hb_uc_category hb_uc_category_high(uint32_t cp);
@@ -51,7 +54,8 @@ HB_INLINE enum hb_uc_category hb_uc_category(uint32_t cp)
 {
     if (HB_UNLIKELY(cp >= HB_UC_TABLE_END))
         return hb_uc_category_high(cp);
-    return (enum hb_uc_category)hb_uc_stage2[(size_t)hb_uc_stage1[cp >> 7] * 128 + (cp & 127)];
+    size_t block = hb_uc_stage2[(size_t)hb_uc_stage1[cp >> 8] * 16 + (cp >> 4 & 15)];
+    return (enum hb_uc_category)hb_uc_stage3[block * 16 + (cp & 15)];
 }
 
 /* The category as a bit, to be tested against the sets above. */

@@ -1,5 +1,6 @@
 /* What the level avx2 adds. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_left_out.h"
 
 #define AVX2_BLOCKS(id, name)                                                                      \
     [HK_##id] = {.stream = hk_stream_##name##__avx2,                                               \

@@ -1,6 +1,7 @@
 /* What the level avx2_vnni adds: byte products of one instruction. K32 and K16 multiply sums of two products
  * by their scales in one instruction too, so their one-token bodies stay those of avx2. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_left_out.h"
 
 #define VNNI_B32(id, name)                                                                         \
     [HK_##id] = {.stream = hk_stream_##name##__avx2_vnni, .few = hk_few_##name##__avx2_vnni},

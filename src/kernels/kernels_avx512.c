@@ -1,5 +1,6 @@
 /* What the level avx512 adds. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_left_out.h"
 
 #define AVX512_BLOCKS(id, name)                                                                    \
     [HK_##id] = {.stream = hk_stream_##name##__avx512,                                             \

@@ -1,5 +1,6 @@
 /* What the level neon adds: the ARMv8-A baseline. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_left_out.h"
 
 #define NEON_BLOCKS(id, name)                                                                      \
     [HK_##id] = {.unpack = hk_unpack_##name##__neon,                                               \

@@ -1,5 +1,6 @@
 /* What the level neon_dot adds: the dot product instructions of ARMv8.2-A. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_left_out.h"
 
 #define NEON_DOT_BLOCKS(id, name)                                                                  \
     [HK_##id] = {.stream = hk_stream_##name##__neon_dot, .few = hk_few_##name##__neon_dot},

@@ -1,5 +1,6 @@
 /* What the level neon_i8mm adds: the int8 matrix multiply of ARMv8.6-A. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_left_out.h"
 
 const struct hk_table hk_table_neon_i8mm = {
     .level = "neon_i8mm",

@@ -1,6 +1,7 @@
 /* The scalar table: the specification of every slot. Filled from the lists, so a row without a
  * scalar body does not link. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_left_out.h"
 
 #define SCALAR_BLOCKS(id, name)                                                                    \
     [HK_##id] = {.unpack = hk_unpack_##name##__scalar,                                             \

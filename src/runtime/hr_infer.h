@@ -7,6 +7,11 @@
 
 struct hr_infer;
 
+/* Public element types (io.c) and those of kernels.h. qtype: known types only. */
+bool hr_dtype_known(hearth_dtype type);
+unsigned hr_dtype_qtype(hearth_dtype type);
+hearth_dtype hr_dtype_of(unsigned qtype); /* HEARTH_DTYPE_NONE if there is none */
+
 /* The smaller of 2 GiB and a quarter of what memory this process may use. */
 uint64_t hr_infer_default_budget(void);
 /* Everything that is left in the arena becomes plans and activations. */

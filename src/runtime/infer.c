@@ -23,77 +23,6 @@ struct hr_infer {
     const void **external;
 };
 
-static const struct {
-    const char *name;
-    uint8_t qtype;
-} infer_dtypes[] = {
-    [HEARTH_DTYPE_F32] = {"f32", HK_F32 + 1}, [HEARTH_DTYPE_U8] = {"u8", HK_U8 + 1},
-    [HEARTH_DTYPE_I8] = {"i8", HK_I8 + 1},    [HEARTH_DTYPE_U16] = {"u16", HK_U16 + 1},
-    [HEARTH_DTYPE_I16] = {"i16", HK_I16 + 1}, [HEARTH_DTYPE_I32] = {"i32", HK_I32 + 1},
-    [HEARTH_DTYPE_I64] = {"i64", HK_I64 + 1}, [HEARTH_DTYPE_BOOL] = {"bool", HK_BOOL + 1},
-    [HEARTH_DTYPE_F16] = {"f16", HK_F16 + 1}, [HEARTH_DTYPE_F64] = {"f64", HK_F64 + 1},
-    [HEARTH_DTYPE_U32] = {"u32", HK_U32 + 1}, [HEARTH_DTYPE_U64] = {"u64", HK_U64 + 1},
-    [HEARTH_DTYPE_BF16] = {"bf16", HK_BF16 + 1},
-};
-
-static bool infer_dtype_known(hearth_dtype type)
-{
-    return (size_t)type < HB_COUNT(infer_dtypes) && infer_dtypes[type].qtype;
-}
-
-const char *hearth_dtype_name(hearth_dtype type)
-{
-    return infer_dtype_known(type) ? infer_dtypes[type].name : "none";
-}
-
-size_t hearth_dtype_size(hearth_dtype type)
-{
-    return infer_dtype_known(type) ? hk_qtype_info[infer_dtypes[type].qtype - 1].block_bytes : 0;
-}
-
-static hearth_dtype infer_dtype_of(unsigned qtype)
-{
-    for (unsigned i = 0; i < HB_COUNT(infer_dtypes); i++)
-        if (infer_dtypes[i].qtype == qtype + 1)
-            return (hearth_dtype)i;
-    return HEARTH_DTYPE_NONE;
-}
-
-/* ---- what a model declares ---- */
-
-size_t hearth_model_input_count(const hearth_model *model)
-{
-    return model->graph ? model->graph->n_inputs : 0;
-}
-
-size_t hearth_model_output_count(const hearth_model *model)
-{
-    return model->graph ? model->graph->n_outputs : 0;
-}
-
-static hearth_status infer_io(const hearth_io_info *list, size_t n, const char *what, size_t index,
-                              hearth_io_info *info, hearth_error *err)
-{
-    if (index >= n)
-        return hb_fail(err, HEARTH_E_RANGE, "%s %zu: the model has %zu", what, index, n);
-    uint32_t size = info->struct_size;
-    memcpy(info, &list[index], size < sizeof *info ? size : sizeof *info);
-    info->struct_size = size;
-    return HEARTH_OK;
-}
-
-hearth_status hearth_model_input(const hearth_model *model, size_t index, hearth_io_info *info,
-                                 hearth_error *err)
-{
-    return infer_io(model->inputs, hearth_model_input_count(model), "input", index, info, err);
-}
-
-hearth_status hearth_model_output(const hearth_model *model, size_t index, hearth_io_info *info,
-                                  hearth_error *err)
-{
-    return infer_io(model->outputs, hearth_model_output_count(model), "output", index, info, err);
-}
-
 /* ---- sessions ---- */
 
 uint64_t hr_infer_default_budget(void)
@@ -207,11 +136,11 @@ static hearth_status infer_take_input(struct hr_infer *f, uint32_t i, const hear
 {
     const hearth_io_info *want = &f->model->inputs[i];
     struct ht_tensor *in = &f->inputs[i];
-    if (!infer_dtype_known(t->type) || (want->type != HEARTH_DTYPE_NONE && t->type != want->type))
+    if (!hr_dtype_known(t->type) || (want->type != HEARTH_DTYPE_NONE && t->type != want->type))
         return hb_fail(err, HEARTH_E_MISMATCH, "input %s: type %s; the model wants %s", want->name,
                        hearth_dtype_name(t->type), hearth_dtype_name(want->type));
     memset(in, 0, sizeof *in);
-    in->type = (uint8_t)(infer_dtypes[t->type].qtype - 1);
+    in->type = (uint8_t)(hr_dtype_qtype(t->type));
     HB_TRY(infer_check_shape(f, i, t, err));
     in->rank = (uint8_t)t->rank;
     in->rows_sym = -1;
@@ -315,7 +244,7 @@ hearth_status hr_infer_run(struct hr_infer *f, const hearth_tensor *inputs, size
     for (size_t i = 0; i < n_outputs; i++) {
         const struct ht_tensor *t = &frame->outputs[i];
         outputs[i] = (hearth_tensor){.name = f->model->outputs[i].name,
-                                     .type = infer_dtype_of(t->type), .rank = t->rank,
+                                     .type = hr_dtype_of(t->type), .rank = t->rank,
                                      .data = t->data};
         memcpy(outputs[i].dim, t->dim, sizeof t->dim[0] * t->rank);
         (void)ht_dense_bytes((enum hk_qtype)t->type, t->rank, t->dim, &outputs[i].bytes);

@@ -17,6 +17,7 @@ static hearth_status load_gguf_tokenizer(struct hearth_model *m, const struct hg
     return HEARTH_OK;
 }
 
+#if HEARTH_WITH_TENSORS
 static hearth_io_info load_gguf_io(const char *name, hearth_dtype type, int32_t rank, int64_t last)
 {
     hearth_io_info io = {.name = name, .type = type, .rank = rank, .dim = {1, -1, last}};
@@ -49,6 +50,15 @@ static hearth_status load_gguf_encoder(struct hearth_model *m, const struct hg_f
     m->info.n_heads = m->info.n_kv_heads = e->n_heads;
     return HEARTH_OK;
 }
+#else
+static hearth_status load_gguf_encoder(struct hearth_model *m, const struct hg_file *file,
+                                       hearth_error *err)
+{
+    (void)file;
+    return hb_fail(err, HEARTH_E_UNSUPPORTED, "gguf: %s is an encoder; this build generates text only",
+                   m->info.architecture);
+}
+#endif
 
 static hearth_status load_gguf_open(struct hearth_model *m, const hearth_bytes *files,
                                     size_t n_files, const hearth_model_config *config,

@@ -30,7 +30,7 @@ HB_INLINE struct hv_char hv_char_at(const uint8_t *p, size_t n, size_t pos)
         return c;
     if (HB_LIKELY(p[pos] < 0x80)) {
         c.cp = p[pos];
-        c.bit = 1u << hb_uc_stage2[p[pos]]; /* block 0 stands first */
+        c.bit = 1u << hb_uc_stage3[p[pos]]; /* the blocks of ASCII stand first */
         c.len = 1;
         return c;
     }

@@ -101,7 +101,7 @@ static const struct {
 bool hv_words_fast_begin(struct hv_words_fast *f, const struct hv_pretok *pretok,
                          hv_classify_fn *classify, const uint8_t *text, size_t len)
 {
-    if (!classify || pretok->stages[1])
+    if (!HEARTH_WITH_SIMD_TOKENIZER || !classify || pretok->stages[1])
         return false;
     for (size_t i = 0; i < HB_COUNT(words_fast); i++)
         if (words_fast[i].scan == pretok->stages[0]) {
@@ -118,7 +118,7 @@ bool hv_words_fast_begin(struct hv_words_fast *f, const struct hv_pretok *pretok
 size_t hv_words_fast_next(struct hv_words_fast *f, size_t pos)
 {
     size_t left = f->len - pos;
-    if (left == 0)
+    if (!HEARTH_WITH_SIMD_TOKENIZER || left == 0) /* where begin said no, nothing of it is linked */
         return 0;
     if (pos + 64 > f->end && (f->end < f->len || f->end == 0))
         words_fill(f, pos);

@@ -46,7 +46,7 @@ uint32_t hb_os_cpu_features(void)
 }
 
 #elif defined(__aarch64__)
-#if defined(__linux__)
+#if defined(__linux__) && __STDC_HOSTED__
 #include <sys/auxv.h>
 uint32_t hb_os_cpu_features(void)
 {

@@ -2,6 +2,21 @@
  * caller, and whatever needs a system says that it is not there. */
 #include "base/os/hb_os.h"
 
+/* ---- what the product may define ---- */
+
+/* Weak: a product that defines them has a clock and a source of seeds. */
+__attribute__((weak)) uint64_t hearth_bare_now_ns(void)
+{
+    return 0;
+}
+
+__attribute__((weak)) void hearth_bare_random(void *dst, size_t n)
+{
+    uint8_t *p = dst;
+    for (size_t i = 0; i < n; i++)
+        p[i] = 0;
+}
+
 hearth_status hb_os_file_open(const char *path, unsigned flags, size_t max_size,
                               struct hb_file *out, hearth_error *err)
 {
@@ -82,14 +97,12 @@ bool hb_os_block_forget(void *ptr, size_t size)
 
 uint64_t hb_os_now_ns(void)
 {
-    return 0;
+    return hearth_bare_now_ns();
 }
 
 void hb_os_random(void *dst, size_t n)
 {
-    uint8_t *p = dst;
-    for (size_t i = 0; i < n; i++)
-        p[i] = 0;
+    hearth_bare_random(dst, n);
 }
 
 hearth_status hb_os_thread_start(struct hb_os_thread *t, void (*entry)(void *), void *arg,
@@ -143,3 +156,51 @@ uint64_t hb_os_memory_limit(void)
 {
     return 0;
 }
+
+/* ---- atomic operations on 64 bits ---- */
+
+/* Where the machine has none, the compiler calls these. There is one thread, and of hearth an interrupt may
+ * call hearth_session_cancel alone, which is a store of 32 bits. */
+#if defined(__GNUC__) && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#define BARE_ATOMIC(type, name, ...)                                                               \
+    type bare_##name(__VA_ARGS__) __asm__("__atomic_" #name "_8");                                 \
+    type bare_##name(__VA_ARGS__)
+
+BARE_ATOMIC(uint64_t, load, const volatile uint64_t *p, int order)
+{
+    (void)order;
+    return *p;
+}
+
+BARE_ATOMIC(void, store, volatile uint64_t *p, uint64_t v, int order)
+{
+    (void)order;
+    *p = v;
+}
+
+BARE_ATOMIC(bool, compare_exchange, volatile uint64_t *p, uint64_t *expected, uint64_t v, int success,
+            int failure)
+{
+    (void)success, (void)failure;
+    uint64_t old = *p;
+    bool same = old == *expected;
+    if (same)
+        *p = v;
+    else
+        *expected = old;
+    return same;
+}
+
+#define BARE_FETCH(name, op)                                                                       \
+    BARE_ATOMIC(uint64_t, fetch_##name, volatile uint64_t *p, uint64_t v, int order)               \
+    {                                                                                              \
+        (void)order;                                                                               \
+        uint64_t old = *p;                                                                         \
+        *p = old op v;                                                                             \
+        return old;                                                                                \
+    }
+BARE_FETCH(add, +)
+BARE_FETCH(sub, -)
+BARE_FETCH(and, &)
+BARE_FETCH(or, |)
+#endif
