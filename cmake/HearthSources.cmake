@@ -198,6 +198,8 @@ set(HEARTH_SERVE_SOURCES
   src/serve/server.c
   src/serve/sched.c
   src/serve/seccomp.c
+  src/serve/answer.c
+  src/serve/guard.c
   src/serve/load.c
   src/serve/models.c
   src/serve/sha256.c

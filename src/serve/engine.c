@@ -1,5 +1,6 @@
 /* The engine: jobs, their scheduler, and the models' lanes. See hs_engine.h and hs_job.h. */
 #include "serve/hs_job.h"
+#include "serve/hs_guard.h"
 #include "base/hb_error.h"
 #include "base/os/hb_os.h"
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct hs_engine {
     int32_t *ids;          /* [ENGINE_IDS] */
     struct hk_table kernels;
     struct hs_cache *cache;
+    struct hs_guard *guard;
 };
 
 uint64_t hs_engine_now(const struct hs_engine *e)
@@ -40,6 +42,16 @@ uint64_t hs_engine_step_ns(const struct hs_engine *e)
 const struct hk_table *hs_engine_kernels(const struct hs_engine *e)
 {
     return &e->kernels;
+}
+
+const struct hs_limits *hs_engine_limits(const struct hs_engine *e)
+{
+    return &e->limits;
+}
+
+const struct hs_engine_config *hs_engine_settings(const struct hs_engine *e)
+{
+    return &e->config;
 }
 
 struct hs_cache *hs_engine_cache(const struct hs_engine *e)
@@ -534,7 +546,7 @@ static bool engine_admits(struct hs_engine *e, struct hs_client *c, const struct
         code = 429;
         hb_fail(&err, HEARTH_E_LIMIT, "%u requests of this session are in flight; no more are accepted",
                 c->in_flight);
-    } else if (e->config.guard && e->config.guard(e->config.guard_user, m, msg, &err) != HEARTH_OK) {
+    } else if (hs_guard_check(e->guard, m, msg, &err) != HEARTH_OK) {
         code = hs_engine_code(err.status);
     }
     if (code) {
@@ -792,6 +804,7 @@ static hearth_status engine_fill(struct hs_engine *e, hearth_error *err)
                                            .age_ns = (uint64_t)e->limits.age_ms * 1000000u,
                                            .n_lanes = HS_MAX_LANES, .lanes = none};
     HB_TRY(hs_sched_create(&config, &e->arena, &e->sched, err));
+    HB_TRY(hs_guard_create(&e->limits, e->config.blocked_in, &e->arena, &e->guard, err));
     e->n_jobs = config.max_waiting + config.max_running + 1; /* and one that is refused */
     HB_TRY(HB_ARENA_NEW(&e->arena, struct hs_job, e->n_jobs, &e->jobs, err));
     HB_TRY(HB_ARENA_NEW(&e->arena, struct hs_lane, HS_MAX_LANES, &e->lanes, err));

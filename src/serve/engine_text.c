@@ -210,6 +210,9 @@ static hearth_status text_plan(struct hs_job *job, const struct hs_generate *g, 
         return hb_fail(err, HEARTH_E_RANGE, "prompt: it has no tokens; at least one is needed");
     if (want == 0)
         return hb_fail(err, HEARTH_E_RANGE, "max_tokens 0; 1 and more is accepted");
+    if (t->n_prompt > hs_engine_limits(job->engine)->prompt_tokens)
+        return hb_fail(err, HEARTH_E_LIMIT, "prompt: %zu tokens; at most %u are accepted", t->n_prompt,
+                       hs_engine_limits(job->engine)->prompt_tokens);
     if (t->n_prompt >= (size_t)own->most)
         return hb_fail(err, HEARTH_E_FULL, "prompt: %zu tokens; the context takes %d and at least one more",
                        t->n_prompt, own->most);
@@ -272,6 +275,9 @@ static hearth_status text_accept(struct hs_lane *lane, struct hs_job *job, const
     HB_TRY(text_stops(job, &r.g.stop, err));
     HB_TRY(text_sampling(job, &r.g, err));
     HB_TRY(text_grammar(job, &r.g, err));
+    const struct hs_engine_config *c = hs_engine_settings(lane->engine);
+    HB_TRY(hs_answer_open(&t->answer, c->blocked_out, c->stop_at_blocked, hs_engine_limits(lane->engine)->answer_chars,
+                          &job->arena, err));
     t->stream = r.g.stream == 1;
     t->config.struct_size = sizeof t->config;
     t->config.max_tokens = t->max_tokens;
@@ -306,7 +312,8 @@ static void text_done(struct hs_job *job, enum hs_reason reason)
         HS_SET(&d, done, cached_tokens, t->n_cached);
     if (!t->stream) {
         HS_SET(&d, done, text, (struct hs_bytes){t->text, t->text_len});
-        HS_SET(&d, done, tokens, (struct hs_tokens){.values = t->tokens, .n = t->n_generated});
+        if (!t->answer.stream)
+            HS_SET(&d, done, tokens, (struct hs_tokens){.values = t->tokens, .n = t->n_generated});
     }
     HS_SET(&d, done, seed, t->seed);
     uint64_t started = job->started_ns ? job->started_ns : now, first = job->first_ns ? job->first_ns : now;
@@ -336,20 +343,20 @@ static bool text_room(struct hs_job *job, void **at, size_t *capacity, size_t us
     return true;
 }
 
-static void text_chunk(struct hs_job *job, const hearth_piece *piece)
+static void text_chunk(struct hs_job *job, const hearth_piece *piece, const struct hs_bytes *text)
 {
     struct hs_chunk c = {0};
     uint32_t token = (uint32_t)piece->token;
     HS_SET(&c, chunk, id, job->id);
     HS_SET(&c, chunk, index, job->text.n_chunks++);
-    HS_SET(&c, chunk, tokens, (struct hs_tokens){.values = &token, .n = piece->token >= 0});
-    if (piece->text_len)
-        HS_SET(&c, chunk, text, (struct hs_bytes){piece->text, piece->text_len});
+    HS_SET(&c, chunk, tokens, (struct hs_tokens){.values = &token, .n = piece->token >= 0 && !job->text.answer.stream});
+    if (text->len)
+        HS_SET(&c, chunk, text, *text);
     hs_job_send(job, &hs_messages[HS_M_chunk], &c);
 }
 
 /* false: no memory. */
-static bool text_keep(struct hs_job *job, const hearth_piece *piece)
+static bool text_keep(struct hs_job *job, const hearth_piece *piece, const struct hs_bytes *text)
 {
     struct hs_text_job *t = &job->text;
     if (piece->token >= 0) {
@@ -358,17 +365,21 @@ static bool text_keep(struct hs_job *job, const hearth_piece *piece)
             return false;
         t->tokens[t->n_generated] = (uint32_t)piece->token;
     }
-    if (piece->text_len == 0)
+    if (text->len == 0)
         return true;
-    if (!text_room(job, (void **)(void *)&t->text, &t->text_capacity, t->text_len, t->text_len + piece->text_len, 1))
+    if (!text_room(job, (void **)(void *)&t->text, &t->text_capacity, t->text_len, t->text_len + text->len, 1))
         return false;
-    memcpy(t->text + t->text_len, piece->text, piece->text_len);
-    t->text_len += piece->text_len;
+    memcpy(t->text + t->text_len, text->at, text->len);
+    t->text_len += text->len;
     return true;
 }
 
 static enum hs_reason text_reason(const struct hs_text_job *t, hearth_finish finish)
 {
+    if (t->stopping)
+        return (enum hs_reason)t->reason;
+    if (t->answer.end != HS_ANSWER_GOES_ON)
+        return t->answer.end == HS_ANSWER_BLOCKED ? HS_FILTERED : HS_LENGTH;
     switch (finish) {
     case HEARTH_FINISH_STOP:
         return HS_STOP;
@@ -386,24 +397,25 @@ static enum hs_reason text_reason(const struct hs_text_job *t, hearth_finish fin
 static void text_piece(struct hs_job *job, const hearth_batch_piece *p)
 {
     struct hs_text_job *t = &job->text;
-    bool kept = true;
+    struct hs_bytes text;
+    const bool over = p->piece.finish != HEARTH_FINISH_NONE;
     t->n_cached = p->matched;
     if (p->piece.token >= 0 && !job->first_ns)
         job->first_ns = hs_engine_now(job->engine);
-    if (t->stream && (p->piece.token >= 0 || p->piece.text_len))
-        text_chunk(job, &p->piece);
-    if (!t->stream || t->cacheable)
-        kept = text_keep(job, &p->piece);
+    const bool ends = hs_answer_text(&t->answer, p->piece.text, p->piece.text_len, over, &text) != HS_ANSWER_GOES_ON;
+    if (t->stream && (text.len || (p->piece.token >= 0 && !t->answer.stream)))
+        text_chunk(job, &p->piece, &text);
+    const bool kept = (t->stream && !t->cacheable) || text_keep(job, &p->piece, &text);
     if (p->piece.token >= 0 && kept) {
         t->n_generated++;
         job->lane->generated_tokens++;
     }
     if (p->piece.finish == HEARTH_FINISH_ERROR)
         hs_job_fail(job, hs_engine_code(p->status), p->text);
-    else if (p->piece.finish)
-        text_done(job, t->stopping ? (enum hs_reason)t->reason : text_reason(t, p->piece.finish));
-    else if (!kept)
-        job->lane->backend->stop(job->lane, job, HS_LENGTH);
+    else if (over)
+        text_done(job, text_reason(t, p->piece.finish));
+    else if (ends || !kept)
+        job->lane->backend->stop(job->lane, job, t->answer.end == HS_ANSWER_BLOCKED ? HS_FILTERED : HS_LENGTH);
 }
 
 /* After the last call no ended generation is left in the batch, so jobs may be released. */
@@ -428,7 +440,7 @@ static bool text_again(struct hs_job *job)
         struct hs_chunk c = {0};
         HS_SET(&c, chunk, id, job->id);
         HS_SET(&c, chunk, index, 0);
-        HS_SET(&c, chunk, tokens, (struct hs_tokens){.values = a->tokens, .n = a->n_tokens});
+        HS_SET(&c, chunk, tokens, (struct hs_tokens){.values = a->tokens, .n = t->answer.stream ? 0 : a->n_tokens});
         HS_SET(&c, chunk, text, (struct hs_bytes){a->text, a->text_len});
         hs_job_send(job, &hs_messages[HS_M_chunk], &c);
     }

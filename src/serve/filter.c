@@ -280,9 +280,9 @@ static void filter_close(struct hs_filter_stream *s, hs_filter_out_fn *out, void
     s->points = 0;
     s->break_state = 0;
     if (word) {
-        s->matches++;
         filter_release(s, s->n - filter_tail(s, word + n - end), out, user);
         filter_release(s, s->n, NULL, NULL);
+        s->matches++; /* so that whoever takes the text knows the replacement when it comes */
         out(user, f->replacement, f->replacement_len);
         s->state = 0;
         return;

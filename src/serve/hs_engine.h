@@ -11,6 +11,7 @@
 #define HS_ENGINE_H
 
 #include "serve/hs_limits.h"
+#include "serve/hs_filter.h"
 #include "serve/hs_wire.h"
 
 struct hs_engine;
@@ -48,9 +49,10 @@ struct hs_engine_config {
     bool cache; /* answers of deterministic requests are given again for limits.cache_ms */
     uint64_t (*clock)(void *user); /* nanoseconds; NULL: the system's monotonic clock */
     void *clock_user;
-    /* Looked at before a request is taken: HEARTH_OK, or why not. NULL: nothing but what the engine checks. */
-    hearth_status (*guard)(void *user, const struct hs_message *m, const void *msg, hearth_error *err);
-    void *guard_user;
+    /* Words that requests must not hold, and words that must not come out in answers; borrowed, or NULL. With the second
+     * answers carry no token ids, which would tell the words. */
+    const struct hs_filter *blocked_in, *blocked_out;
+    bool stop_at_blocked; /* such a word ends the answer instead of being replaced */
     /* health (kind 1 and 2), metrics, models and manage come here first; true: it was answered, now or later, by
      * client->send. NULL or false: the engine answers as well as it can. */
     bool (*ask)(void *user, struct hs_client *client, const struct hs_message *m, const void *msg, uint64_t now_ns);

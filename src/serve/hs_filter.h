@@ -46,6 +46,7 @@ hearth_status hs_filter_open(const struct hs_filter *filter, struct hb_arena *ar
 void hs_filter_push(struct hs_filter_stream *s, const char *text, size_t len, hs_filter_out_fn *out, void *user);
 /* The text is over: the rest goes out, and the stream may be used for the next one. */
 void hs_filter_end(struct hs_filter_stream *s, hs_filter_out_fn *out, void *user);
-uint64_t hs_filter_matches(const struct hs_filter_stream *s); /* since open */
+/* Since open. It grows between what stood in front of a word and its replacement. */
+uint64_t hs_filter_matches(const struct hs_filter_stream *s);
 
 #endif

@@ -9,6 +9,7 @@
 #define HS_JOB_H
 
 #include "serve/hs_cache.h"
+#include "serve/hs_answer.h"
 #include "serve/hs_engine.h"
 #include "serve/hs_limits.h"
 #include "serve/hs_sched.h"
@@ -34,6 +35,7 @@ struct hs_text_job {
     hearth_sampler *sampler;
     hearth_grammar *grammar;
     hearth_generation_config config;
+    struct hs_answer answer;
     char *text;      /* unless streamed: all of it, and the tokens */
     size_t text_len, text_capacity;
     uint32_t *tokens;
@@ -124,6 +126,8 @@ uint64_t hs_engine_now(const struct hs_engine *e);
 int32_t *hs_engine_ids(struct hs_engine *e, size_t *capacity);
 uint64_t hs_engine_step_ns(const struct hs_engine *e);
 const struct hk_table *hs_engine_kernels(const struct hs_engine *e);
+const struct hs_limits *hs_engine_limits(const struct hs_engine *e);
+const struct hs_engine_config *hs_engine_settings(const struct hs_engine *e);
 struct hs_cache *hs_engine_cache(const struct hs_engine *e); /* NULL: off */
 
 #endif

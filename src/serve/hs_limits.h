@@ -36,6 +36,12 @@
 #define HS_MAX_TEXT             65536u /* bytes of a prompt, a conversation or a text */
 #define HS_MAX_TEXTS            32   /* of classify and embed */
 #define HS_MAX_TURNS            256
+#define HS_PROMPT_TOKENS        4096
+#define HS_ANSWER_TOKENS        (1u << 20)
+#define HS_ANSWER_CHARS         (1u << 20)
+#define HS_MAX_STOPS            16
+#define HS_MAX_STOP_BYTES       256
+#define HS_MAX_GRAMMAR          (1u << 20)
 #define HS_MAX_MODEL_NAME       63
 #define HS_MAX_TIMEOUT_MS       3600000
 #define HS_BATCH_REQUESTS       8    /* that encoders run together */

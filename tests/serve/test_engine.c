@@ -175,6 +175,7 @@ static void submit(struct hs_engine *e, struct book *b, uint64_t id, const struc
 {
     struct hs_generate g = *request;
     HS_SET(&g, generate, id, id);
+    HS_SET(&g, generate, prompt, (struct hs_bytes){"a", 1});
     b->submitted[id]++;
     hs_engine_submit(e, &b->client, &hs_messages[HS_M_generate], &g, fake_now);
 }
