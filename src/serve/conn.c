@@ -62,15 +62,20 @@ static bool conn_json(const struct hs_conn *c)
     return c->version == 1;
 }
 
-/* Encode into the buffer. An answer that is too large for a frame, or for memory, becomes an error. */
+/* Encode into the buffer. false: it is larger than a frame. Without memory for an answer the connection is over: its
+ * client is not to wait for what will not come. */
 static bool conn_put(struct hs_conn *c, const struct hs_message *m, const void *msg)
 {
     const struct hk_table *k = &c->host->kernels;
     size_t bound = conn_json(c) ? hs_json_bound(m, msg) : hs_binary_bound(m, msg);
     if (c->broken)
         return true;
-    if (bound > HS_MAX_FRAME * 2u || !buffer_reserve(&c->out, bound))
+    if (bound > HS_MAX_FRAME * 2u)
         return false;
+    if (!buffer_reserve(&c->out, bound)) {
+        c->broken = true;
+        return true;
+    }
     uint8_t *at = c->out.at + c->out.to;
     size_t room = c->out.capacity - c->out.to;
     size_t n = conn_json(c) ? hs_json_encode(k, m, msg, at, room) : hs_binary_encode(k, m, msg, at, room);
@@ -307,7 +312,7 @@ static bool conn_full(const struct hs_conn *c)
 
 static void conn_frames(struct hs_conn *c)
 {
-    while (c->phase != HS_CLOSING && !conn_full(c)) {
+    while (c->phase != HS_CLOSING && !conn_full(c) && !c->broken) {
         size_t frame = conn_frame(c);
         if (frame == 0)
             break;
@@ -343,7 +348,7 @@ static void conn_frames(struct hs_conn *c)
 
 bool hs_conn_reads(const struct hs_conn *c)
 {
-    return c->phase != HS_CLOSING && !conn_full(c) && !c->peer_done;
+    return c->phase != HS_CLOSING && !conn_full(c) && !c->peer_done && !c->broken;
 }
 
 size_t hs_conn_room(struct hs_conn *c, uint8_t **at)
@@ -438,7 +443,7 @@ void hs_conn_close(struct hs_conn *c, uint64_t now_ns)
 bool hs_conn_over(const struct hs_conn *c)
 {
     bool ending = c->phase == HS_CLOSING || (c->peer_done && c->client.in_flight == 0);
-    return ending && (c->broken || buffer_used(&c->out) == 0);
+    return c->broken || (ending && buffer_used(&c->out) == 0);
 }
 
 static uint64_t conn_first(uint64_t a, uint64_t b)

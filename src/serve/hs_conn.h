@@ -82,7 +82,7 @@ struct hs_conn {
     uint64_t now_ns;       /* of the call in progress */
     bool said_hello;
     bool peer_done;        /* it sends no more */
-    bool broken;           /* nothing can be sent */
+    bool broken;           /* nothing can be sent: it is over */
     const char *why;       /* it is being closed; NULL */
 };
 

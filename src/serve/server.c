@@ -350,6 +350,8 @@ static void server_host(struct hs_server *s)
                                     .min_version = HEARTH_WITH_JSON ? 1 : 2,
                                     .max_version = c->max_version ? c->max_version : 2,
                                     .limits = c->limits ? *c->limits : hs_limits_default, .name = c->name ? c->name : "hearth"};
+    if (!HEARTH_WITH_V2)
+        s->host.max_version = 1;
     hk_select(&s->host.kernels, hb_os_cpu_features(), HK_LEVEL_COUNT);
     hb_arena_init_growing(&s->host.scratch, hb_os_heap());
 }

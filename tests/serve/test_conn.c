@@ -6,7 +6,7 @@
 
 /* ---- counting what is allocated (the linker's --wrap) ---- */
 
-static uint64_t allocations;
+static uint64_t allocations, fail_at, fail_n; /* so many are refused from that one on; 0: none */
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
@@ -14,22 +14,25 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 
-void *__wrap_malloc(size_t n)
+static bool refused(void)
 {
     allocations++;
-    return __real_malloc(n);
+    return fail_at && allocations >= fail_at && allocations < fail_at + fail_n;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return refused() ? NULL : __real_malloc(n);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-    allocations++;
-    return __real_calloc(n, size);
+    return refused() ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *p, size_t n)
 {
-    allocations++;
-    return __real_realloc(p, n);
+    return refused() ? NULL : __real_realloc(p, n);
 }
 
 /* ---- a server around it ---- */
@@ -48,9 +51,9 @@ static struct hs_auth auth;
 static struct hs_conn_host host;
 static struct hs_conn conn;
 
-static void begin_on(const struct hs_engine_model *model)
+static bool try_begin(const struct hs_engine_model *model)
 {
-    const struct hs_engine_config config = {.clock = clock_now};
+    const struct hs_engine_config config = {.clock = clock_now, .cache = true};
     now = 1000 * MS;
     auth = (struct hs_auth){0};
     host = (struct hs_conn_host){.auth = &auth, .owner_uid = 1, .min_version = 1, .max_version = 2,
@@ -59,9 +62,20 @@ static void begin_on(const struct hs_engine_model *model)
     hk_select(&host.kernels, hb_os_cpu_features(), HK_LEVEL_COUNT);
     hb_arena_init_growing(&host.scratch, hb_os_heap());
     assert_int_equal(hs_auth_set(&auth, SECRET "\n", sizeof SECRET, NULL), HEARTH_OK);
-    assert_int_equal(hs_engine_create(&config, &host.engine, NULL), HEARTH_OK);
-    assert_int_equal(hs_engine_attach(host.engine, model, NULL), HEARTH_OK);
-    assert_int_equal(hs_conn_open(&conn, &host, 1, now, NULL), HEARTH_OK);
+    if (hs_engine_create(&config, &host.engine, NULL) != HEARTH_OK)
+        return false;
+    if (hs_engine_attach(host.engine, model, NULL) == HEARTH_OK) {
+        if (hs_conn_open(&conn, &host, 1, now, NULL) == HEARTH_OK)
+            return true;
+        assert_true(hs_engine_detach(host.engine, model->name, now));
+    }
+    hs_engine_destroy(host.engine);
+    return false;
+}
+
+static void begin_on(const struct hs_engine_model *model)
+{
+    assert_true(try_begin(model));
 }
 
 static const struct hs_engine_model noop = {.name = "noop", .backend = &noop_backend};
@@ -70,7 +84,7 @@ static void end(void)
 {
     hs_conn_close(&conn, now);
     assert_int_equal(host.n_strangers, 0);
-    assert_true(hs_engine_detach(host.engine, host.name[0] == 't' ? "noop" : host.name, now));
+    assert_true(hs_engine_detach(host.engine, "noop", now));
     hs_engine_destroy(host.engine);
     hb_arena_release(&host.scratch);
 }
@@ -179,20 +193,36 @@ static void messages_allocate_nothing(void **state)
     end();
 }
 
-static void generating_allocates_nothing(void **state)
-{
-    (void)state;
 #if HEARTH_WITH_GGUF
-    uint32_t counts[HS_M_COUNT] = {0};
+/* A model of a few kilobytes. */
+static struct {
     hearth_file *file;
     hearth_model *model;
     hearth_session *session;
+} tiny;
+
+static struct hs_engine_model tiny_open(void)
+{
     const hearth_session_config config = {.struct_size = sizeof config, .n_ctx = 64, .n_seqs = 4, .n_logits = 4};
-    assert_int_equal(hearth_file_open(HEARTH_SOURCE_DIR "/fixtures/arch/llama-q8_0.gguf", NULL, &file, NULL), 0);
-    const hearth_bytes bytes = {hearth_file_bytes(file), hearth_file_size(file)};
-    assert_int_equal(hearth_model_open(&bytes, 1, NULL, &model, NULL), HEARTH_OK);
-    assert_int_equal(hearth_session_open(model, &config, &session, NULL), HEARTH_OK);
-    const struct hs_engine_model real = {.name = "noop", .model = model, .session = session};
+    assert_int_equal(hearth_file_open(HEARTH_SOURCE_DIR "/fixtures/arch/llama-q8_0.gguf", NULL, &tiny.file, NULL), 0);
+    const hearth_bytes bytes = {hearth_file_bytes(tiny.file), hearth_file_size(tiny.file)};
+    assert_int_equal(hearth_model_open(&bytes, 1, NULL, &tiny.model, NULL), HEARTH_OK);
+    assert_int_equal(hearth_session_open(tiny.model, &config, &tiny.session, NULL), HEARTH_OK);
+    return (struct hs_engine_model){.name = "noop", .model = tiny.model, .session = tiny.session};
+}
+
+static void tiny_close(void)
+{
+    hearth_session_close(tiny.session);
+    hearth_model_close(tiny.model);
+    hearth_file_close(tiny.file);
+}
+
+static void generating_allocates_nothing(void **state)
+{
+    (void)state;
+    uint32_t counts[HS_M_COUNT] = {0};
+    const struct hs_engine_model real = tiny_open();
     begin_on(&real);
     say_hello();
     some_requests(20, counts, true);
@@ -203,10 +233,69 @@ static void generating_allocates_nothing(void **state)
     assert_int_equal(counts[HS_M_done], 400);
     assert_int_equal(counts[HS_M_error] + counts[HS_M_tokenized], 100); /* the fixture has no words */
     end();
-    hearth_session_close(session);
-    hearth_model_close(model);
-    hearth_file_close(file);
+    tiny_close();
+}
 #endif
+
+/* A server's life in which one allocation is refused, each in its turn. Returns false when none was any more. */
+static bool life_without(uint64_t n, const struct hs_engine_model *model, uint64_t *ends, uint64_t *errors)
+{
+    uint32_t counts[HS_M_COUNT] = {0};
+    uint64_t start = allocations;
+    fail_at = allocations + n;
+    if (try_begin(model)) {
+        struct hs_hello h = {0};
+        struct hs_models m = {0};
+        HS_SET(&h, hello, min_version, 2);
+        HS_SET(&h, hello, max_version, 2);
+        HS_SET(&h, hello, token, (struct hs_bytes){SECRET, sizeof SECRET - 1});
+        say(HS_M_hello, &h);
+        for (uint64_t id = 1; id <= 4 && hs_conn_reads(&conn); id++)
+            generate(id, id % 2, 40);
+        HS_SET(&m, models, id, 5);
+        if (hs_conn_reads(&conn))
+            say(HS_M_models, &m);
+        while (hs_engine_step(host.engine, now)) {
+        }
+        assert_int_equal(conn.client.in_flight, 0);
+        bool open = conn.phase == HS_OPEN && !hs_conn_over(&conn);
+        take(counts);
+        uint32_t terminal = counts[HS_M_done] + counts[HS_M_model_list] + counts[HS_M_error];
+        assert_true(!open || terminal == 5); /* or it was told so, and closed */
+        *ends += terminal;
+        *errors += counts[HS_M_error];
+        end();
+    }
+    fail_at = 0;
+    return allocations - start >= n;
+}
+
+static uint64_t lives_without(const struct hs_engine_model *model, uint64_t *ends, uint64_t *errors)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 1; life_without(i, model, ends, errors); i++)
+        n++;
+    return n;
+}
+
+static void without_memory_requests_still_end(void **state)
+{
+    static const uint64_t in_a_row[] = {1, 2, 1000000}; /* arenas ask twice */
+    (void)state;
+    for (size_t i = 0; i < HB_COUNT(in_a_row); i++) {
+        uint64_t ends = 0, errors = 0;
+        fail_n = in_a_row[i];
+        uint64_t n = lives_without(&noop, &ends, &errors);
+#if HEARTH_WITH_GGUF
+        const struct hs_engine_model real = tiny_open();
+        n += lives_without(&real, &ends, &errors);
+        tiny_close();
+#endif
+        print_message("%llu allocations refused in turn, %llu in a row: %llu requests ended, %llu with an error\n",
+                      (unsigned long long)n, (unsigned long long)fail_n, (unsigned long long)ends,
+                      (unsigned long long)errors);
+        assert_true(n > 10 && ends > 0 && (errors > 0 || fail_n == 1));
+    }
 }
 
 /* What a tick does one nanosecond before and at the deadline, in each phase. */
@@ -345,7 +434,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_allocate_nothing),
+#if HEARTH_WITH_GGUF
         cmocka_unit_test(generating_allocates_nothing),
+#endif
+        cmocka_unit_test(without_memory_requests_still_end),
         cmocka_unit_test(phases_end_at_their_time),
         cmocka_unit_test(a_byte_does_not_prolong_a_phase),
         cmocka_unit_test(a_client_that_takes_nothing_is_held_then_cancelled),

@@ -275,23 +275,23 @@ class Hostile(unittest.TestCase):
         with Server(HEARTH, [BOOKS], "-c", "2048", "--limit", "out_bytes=4096", *FAST) as server:
             lazy = server.client()
             lazy.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            for _ in range(4):
+            for _ in range(3):  # one place is left for others
                 lazy.begin("generate", prompt="a", max_tokens=1900, ignore_end=1, stream=1, timeout_ms=60000)
             with server.client() as c:
-                start, done = time.monotonic(), 0
-                while time.monotonic() - start < 2.5:
-                    c.ask("generate", prompt="a", max_tokens=4)
-                    done += 1
-            self.assertGreater(done, 5)
+                for _ in range(20):
+                    self.assertEqual(c.ask("generate", prompt="a", max_tokens=4)["reason"], 1)
+                own = [c.begin("generate", prompt="a", max_tokens=4) for _ in range(8)]  # need its places too
+                self.assertEqual(sorted(c.receive()["id"] for _ in own), own)
+            time.sleep(2)
             reasons, lost = [], False
             try:
-                while len(reasons) < 4:
+                while len(reasons) < 3:
                     m = lazy.receive()
                     if m["type"] != "chunk":
                         reasons.append(m.get("reason"))
             except Closed:
                 lost = True
-            self.assertTrue(lost or set(reasons) <= {1, 3}, reasons)
+            self.assertTrue(lost or 3 in reasons, reasons)
             with server.client() as c:  # its places are free again
                 self.assertEqual(c.ask("generate", prompt="a", max_tokens=4)["reason"], 1)
             lazy.close()
