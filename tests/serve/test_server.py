@@ -8,6 +8,7 @@ import pathlib
 import socket
 import stat
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -116,6 +117,92 @@ class Conversation(unittest.TestCase):
             self.assertEqual(c.ask("health")["ok"], 1)
             self.assertEqual(c.ask("models")["code"], 401)
             self.assertTrue(c.closed())
+
+
+class Company(unittest.TestCase):
+    def test_a_long_prompt_keeps_nobody_waiting_for_its_end(self):
+        model = f"{MODELS}/books-33m-q4_k_m.gguf,large"
+        with Server(HEARTH, [model], "-c", "2048", "-t", "1", "--limit", "rate=0", "--limit", "step_ms=20") as server:
+            with server.client() as long, server.client() as other:
+                long.ask("generate", prompt="a " * 500, max_tokens=1)  # steps are measured now
+                start = time.monotonic()
+                long.begin("generate", prompt="The old man and the sea. " * 200, max_tokens=2, timeout_ms=600000)
+                took, gaps = 0, []
+                long.socket.setblocking(False)
+                while not took:
+                    before = time.monotonic()
+                    self.assertEqual(other.ask("health")["ok"], 1)
+                    gaps.append(time.monotonic() - before)
+                    try:
+                        if long.socket.recv(1, socket.MSG_PEEK):
+                            took = time.monotonic() - start
+                    except BlockingIOError:
+                        pass
+                long.socket.setblocking(True)
+                self.assertEqual(long.receive()["reason"], 1)
+        self.assertGreater(len(gaps), 5)
+        self.assertLess(sorted(gaps)[len(gaps) // 2], took / 5, (took, gaps))
+        print(f"prompt of {took:.2f} s; {len(gaps)} answers meanwhile, median {sorted(gaps)[len(gaps) // 2] * 1e3:.1f} "
+              f"ms, longest {max(gaps) * 1e3:.1f} ms", file=sys.stderr)
+
+    def test_priorities_go_first(self):
+        with Server(HEARTH, [BOOKS], "-c", "256", "--parallel", "1") as server, server.client() as c:
+            c.begin("generate", prompt="a", max_tokens=200, ignore_end=1, stream=1)
+            c.receive()  # it runs
+            order = [c.begin("generate", prompt="a", max_tokens=1, priority=p) for p in (0, 1, 2, 3, 0, 3)]
+            ends = []
+            while len(ends) < 7:
+                m = c.receive()
+                if m["type"] == "done":
+                    ends.append(m["id"])
+            self.assertEqual(ends[1:], [order[i] for i in (3, 5, 2, 1, 0, 4)])
+
+    def test_a_small_request_does_not_wait_for_a_large_one(self):
+        with Server(HEARTH, [CLASSIFIER], "--limit", "step_ms=5") as server:
+            with server.client() as large, server.client() as small:
+                large.begin("classify", texts=["It was a good film, and long. " * 4] * 32, timeout_ms=600000)
+                one = small.ask("classify", texts=["It was a bad film"])
+                self.assertEqual(one["type"], "classified")
+                large.socket.setblocking(False)
+                with self.assertRaises(BlockingIOError):
+                    large.socket.recv(1)
+                large.socket.setblocking(True)
+                self.assertEqual(len(large.receive()["items"]), 32)
+
+    def test_texts_that_are_too_long(self):
+        with Server(HEARTH, [CLASSIFIER]) as server, server.client() as c:
+            text = "word " * 2000
+            self.assertEqual(c.ask("classify", texts=[text])["code"], 413)
+            item = c.ask("classify", texts=[text], truncate=1)["items"][0]
+            self.assertEqual(item["truncated"], 1)
+            self.assertEqual(c.ask("classify", texts=["a"] * 33)["code"], 413)
+            self.assertEqual(len(c.ask("classify", texts=["a"] * 32)["items"]), 32)
+
+    def test_texts_at_the_edge_of_the_context(self):
+        with Server(HEARTH, [BOOKS], "-c", "64") as server, server.client() as c:
+            full = c.ask("generate", prompt_tokens=[5] * 60, max_tokens=100, ignore_end=1)
+            self.assertEqual((full["reason"], full["generated_tokens"]), (2, 4))
+            exact = c.ask("generate", prompt_tokens=[5] * 60, max_tokens=4, ignore_end=1)
+            self.assertEqual((exact["reason"], exact["generated_tokens"]), (1, 4))
+            self.assertEqual(c.ask("generate", prompt_tokens=[5] * 63, max_tokens=9, ignore_end=1)["reason"], 2)
+            for n in (64, 65, 1000):
+                m = c.ask("generate", prompt_tokens=[5] * n, max_tokens=1)
+                self.assertEqual(m["code"], 413)
+                self.assertIn(str(n), m["message"])
+                self.assertIn("64", m["message"])
+
+    def test_constrained_texts_and_stops(self):
+        with Server(HEARTH, [BOOKS], "-c", "128") as server, server.client() as c:
+            m = c.ask("generate", prompt="a", max_tokens=20, grammar='root ::= "yes" | "no"')
+            self.assertIn(m["text"], ("yes", "no"))
+            self.assertEqual(c.ask("generate", prompt="a", grammar="root ::= (")["code"], 400)
+            m = c.ask("generate", prompt="a", max_tokens=40, json_schema='{"type": "boolean"}')
+            self.assertIn(m["text"].strip(), ("true", "false"))
+            plain = c.ask("generate", prompt="The old man", max_tokens=30, temperature=0)["text"]
+            stop = plain[8:12]
+            m = c.ask("generate", prompt="The old man", max_tokens=30, temperature=0, stop=[stop], stream=1)
+            self.assertEqual(m["reason"], 0)
+            self.assertEqual("".join(x.get("text", "") for x in m["chunks"]), plain[:plain.index(stop)])
 
 
 class Ends(unittest.TestCase):
