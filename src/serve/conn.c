@@ -232,6 +232,10 @@ static void conn_request(struct hs_conn *c, const struct hs_message *m, const vo
         return;
     }
     memcpy(&id, (const uint8_t *)msg + m->fields[0].offset, sizeof id);
+    if (m != &hs_messages[HS_M_cancel] && c->now_ns >= c->opened_ns + CONN_MS(c->host->limits.session_ms)) {
+        conn_error(c, &id, 401, "the session has expired; it ends with its requests", 0);
+        return;
+    }
     if (m != &hs_messages[HS_M_cancel] && !conn_rate(c)) {
         conn_error(c, &id, 429, "too many requests of this session in a minute",
                    60000 / c->host->limits.rate + 1);
@@ -465,8 +469,9 @@ uint64_t hs_conn_deadline(const struct hs_conn *c)
     if (c->phase == HS_STRANGER)
         return conn_first(at, c->opened_ns + CONN_MS(c->active_ns > c->opened_ns ? c->host->limits.stranger_ms
                                                                            : c->host->limits.hello_ms));
-    if (c->client.in_flight == 0)
-        at = conn_first(at, c->active_ns + CONN_MS(c->host->limits.idle_ms));
+    if (c->client.in_flight > 0)
+        return at;
+    at = conn_first(at, c->active_ns + CONN_MS(c->host->limits.idle_ms));
     return conn_first(at, c->opened_ns + CONN_MS(c->host->limits.session_ms));
 }
 

@@ -21,6 +21,7 @@ struct hs_engine {
     uint32_t next_lane;    /* whose turn it is */
     uint64_t n_attached;
     bool draining;
+    bool stirred;          /* something can run since the last step */
     uint64_t drain_ns;
     uint64_t submitted, n_ended, refused, kept; /* kept: bytes of free jobs */
     int32_t *ids;          /* [ENGINE_IDS] */
@@ -371,6 +372,7 @@ static void engine_push(struct hs_engine *e, struct hs_job *job, uint64_t priori
     engine_client_add(job);
     job->lane->n_jobs++;
     job->state = HS_JOB_WAITING;
+    e->stirred = true;
     if (admit == HS_TOO_LATE) {
         job->lane->backend->stop(job->lane, job, HS_TIMEOUT);
     } else if (admit != HS_ADMITTED) {
@@ -590,7 +592,7 @@ void hs_engine_submit(struct hs_engine *e, struct hs_client *c, const struct hs_
 
 void hs_engine_resume(struct hs_engine *e, struct hs_client *c)
 {
-    (void)e;
+    e->stirred = true;
     c->full = false;
     engine_rest(c, false);
 }
@@ -672,6 +674,7 @@ bool hs_engine_step(struct hs_engine *e, uint64_t now_ns)
 {
     bool more = false;
     uint64_t until_ns = hs_engine_now(e) + hs_engine_step_ns(e);
+    e->stirred = false;
     engine_expire(e, now_ns);
     uint32_t start = e->next_lane, i = 0;
     for (; i < e->n_lanes; i++) {
@@ -692,7 +695,7 @@ bool hs_engine_step(struct hs_engine *e, uint64_t now_ns)
 
 uint64_t hs_engine_wake_ns(const struct hs_engine *e)
 {
-    uint64_t wake = hs_sched_next_deadline(e->sched);
+    uint64_t wake = e->stirred ? 0 : hs_sched_next_deadline(e->sched);
     return e->draining && e->drain_ns < wake ? e->drain_ns : wake;
 }
 

@@ -104,7 +104,7 @@ void hs_engine_cancel_all(struct hs_engine *e, struct hs_client *client, uint64_
 
 /* One step of what can run; true if there is more to do at once. Takes about limits.step_ms. */
 bool hs_engine_step(struct hs_engine *e, uint64_t now_ns);
-/* When to step although nothing was submitted: a deadline; HS_NEVER. */
+/* When to step next: 0 at once, something was submitted or resumed since the last step; a deadline; HS_NEVER. */
 uint64_t hs_engine_wake_ns(const struct hs_engine *e);
 
 /* No new requests from now on (error 503); true when none is left. Those left at `deadline_ns` end as timed out. */
