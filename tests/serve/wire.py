@@ -151,7 +151,10 @@ class Client:
             fields = {"min_version": version, "max_version": version}
             if token is not None:
                 fields["token"] = token
-            self.send("hello", **fields)
+            try:
+                self.send("hello", **fields)
+            except BrokenPipeError:
+                pass  # turned away already, which is there to be read
             self.welcome = self.receive()
             if self.welcome["type"] != "welcome":
                 self.close()
