@@ -515,8 +515,10 @@ class Load(Base):
         with Server(Talk()) as s:
             r = client(s, "load", "--requests", 30, "--rate", 50, "--clients", 1, "--json")
         got = json.loads(r.stdout)
-        self.assertEqual((got["lost"], got["reconnects"]), (1, 1))
-        self.assertGreater(got["ok"], 15)
+        self.assertEqual(got["reconnects"], 1)
+        self.assertGreaterEqual(got["lost"], 1)  # those in flight just then
+        self.assertEqual(got["ok"] + got["lost"], got["sent"])
+        self.assertGreater(got["ok"], 10)
 
     def test_cancelled_and_abandoned(self):
         class Talk:
