@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ENGINE_IDS (HS_MAX_TEXT + 64)
-
 struct hs_engine {
     struct hs_engine_config config;
     struct hs_limits limits;
@@ -24,7 +22,8 @@ struct hs_engine {
     bool stirred;          /* something can run since the last step */
     uint64_t drain_ns;
     uint64_t submitted, n_ended, refused, kept; /* kept: bytes of free jobs */
-    int32_t *ids;          /* [ENGINE_IDS] */
+    int32_t *ids;          /* [n_ids]: of the longest text, or the longest prompt */
+    size_t n_ids;
     struct hk_table kernels;
     struct hs_cache *cache;
     struct hs_guard *guard;
@@ -62,7 +61,7 @@ struct hs_cache *hs_engine_cache(const struct hs_engine *e)
 
 int32_t *hs_engine_ids(struct hs_engine *e, size_t *capacity)
 {
-    *capacity = ENGINE_IDS;
+    *capacity = e->n_ids;
     return e->ids;
 }
 
@@ -411,18 +410,14 @@ static void engine_submit_job(struct hs_engine *e, struct hs_client *c, const st
         hs_engine_refuse(c, id, 429, "the queue is full");
         return;
     }
-    uint64_t timeout = engine_timeout_ms(m, msg);
-    hearth_status status = timeout <= HS_MAX_TIMEOUT_MS
-                               ? lane->backend->accept(lane, job, m, msg, &err)
-                               : hb_fail(&err, HEARTH_E_RANGE, "timeout_ms %llu; at most %d is accepted",
-                                         (unsigned long long)timeout, HS_MAX_TIMEOUT_MS);
+    hearth_status status = lane->backend->accept(lane, job, m, msg, &err);
     if (status != HEARTH_OK) {
         e->refused++;
         engine_job_return(e, job);
         hs_engine_refuse(c, id, hs_engine_code(status), err.text);
         return;
     }
-    job->deadline_ns = now_ns + timeout * 1000000u;
+    job->deadline_ns = now_ns + engine_timeout_ms(m, msg) * 1000000u;
     engine_push(e, job, priority, now_ns);
 }
 
@@ -438,10 +433,8 @@ static void engine_tokenize(struct hs_engine *e, struct hs_client *c, const stru
     hearth_status status;
     if (!lane->backend->tokenize)
         status = hb_fail(&err, HEARTH_E_UNSUPPORTED, "model \"%s\" has no tokenizer", lane->name);
-    else if (t->text.len > HS_MAX_TEXT)
-        status = hb_fail(&err, HEARTH_E_LIMIT, "text: %zu bytes; at most %u are accepted", t->text.len, HS_MAX_TEXT);
     else
-        status = lane->backend->tokenize(lane, &t->text, flags, e->ids, ENGINE_IDS, &n, &err);
+        status = lane->backend->tokenize(lane, &t->text, flags, e->ids, e->n_ids, &n, &err);
     if (status != HEARTH_OK) {
         hs_engine_refuse(c, t->id, hs_engine_code(status), err.text);
         return;
@@ -811,7 +804,8 @@ static hearth_status engine_fill(struct hs_engine *e, hearth_error *err)
     e->n_jobs = config.max_waiting + config.max_running + 1; /* and one that is refused */
     HB_TRY(HB_ARENA_NEW(&e->arena, struct hs_job, e->n_jobs, &e->jobs, err));
     HB_TRY(HB_ARENA_NEW(&e->arena, struct hs_lane, HS_MAX_LANES, &e->lanes, err));
-    HB_TRY(HB_ARENA_NEW(&e->arena, int32_t, ENGINE_IDS, &e->ids, err));
+    e->n_ids = 64 + (e->limits.text_bytes > e->limits.prompt_tokens ? e->limits.text_bytes : e->limits.prompt_tokens);
+    HB_TRY(HB_ARENA_NEW(&e->arena, int32_t, e->n_ids, &e->ids, err));
     for (uint32_t i = e->n_jobs; i-- > 0;) {
         hb_arena_init_growing(&e->jobs[i].arena, &engine_job_heap);
         e->jobs[i].next = e->free;

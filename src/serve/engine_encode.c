@@ -53,9 +53,6 @@ static hearth_status encode_text(struct hs_lane *lane, struct hs_job *job, const
     size_t capacity, n = 0;
     int32_t *ids = hs_engine_ids(lane->engine, &capacity);
     const char *copy;
-    if (text->len == 0 || text->len > HS_MAX_TEXT)
-        return hb_fail(err, text->len ? HEARTH_E_LIMIT : HEARTH_E_RANGE,
-                       "text %zu: %zu bytes; 1 to %u are accepted", j->n, text->len, HS_MAX_TEXT);
     HB_TRY(encode_ids(lane, text, HEARTH_TOKENIZE_SPECIAL, ids, capacity, &n, err));
     if (most > 0 && n > (size_t)most) {
         if (!j->truncate)
@@ -81,10 +78,6 @@ static hearth_status encode_accept(struct hs_lane *lane, struct hs_job *job, con
         return hb_fail(err, HEARTH_E_ARGUMENT, "model \"%s\" is an encoder; classify and embed are accepted",
                        lane->name);
     const struct hs_list *texts = classify ? &c->texts : &v->texts;
-    if (texts->n == 0 || texts->n > HS_MAX_TEXTS)
-        return hb_fail(err, HEARTH_E_LIMIT, "texts: %zu; 1 to %d are accepted", texts->n, HS_MAX_TEXTS);
-    if (!classify && v->pooling >= ENCODE_POOLINGS)
-        return hb_fail(err, HEARTH_E_RANGE, "pooling %llu; 0 to 3 is accepted", (unsigned long long)v->pooling);
     j->pooling = classify ? 0 : (uint8_t)v->pooling;
     j->no_normalize = !classify && v->no_normalize == 1;
     j->truncate = (classify ? c->truncate : v->truncate) == 1;

@@ -67,23 +67,11 @@ static void text_common(const struct hs_message *m, const void *msg, struct text
 static hearth_status text_ids(struct hs_lane *lane, const struct text_request *r, int32_t *ids, size_t capacity,
                               size_t *n, hearth_error *err)
 {
-    hearth_session_info info = ((struct text_lane *)lane->own)->info;
-    if (HS_HAS(&r->g, generate, prompt) == HS_HAS(&r->g, generate, prompt_tokens))
-        return hb_fail(err, HEARTH_E_ARGUMENT, "generate: %s; one of prompt and prompt_tokens is accepted",
-                       HS_HAS(&r->g, generate, prompt) ? "both prompts" : "no prompt");
-    if (HS_HAS(&r->g, generate, prompt)) {
-        if (r->g.prompt.len > HS_MAX_TEXT)
-            return hb_fail(err, HEARTH_E_LIMIT, "prompt: %zu bytes; at most %u are accepted", r->g.prompt.len,
-                           HS_MAX_TEXT);
-        return hearth_tokenize(lane->model.model, r->g.prompt.at, r->g.prompt.len,
-                               HEARTH_TOKENIZE_SPECIAL |
-                                   (r->g.parse_special ? HEARTH_TOKENIZE_PARSE_SPECIAL : 0),
-                               ids, capacity, n, err);
-    }
-    if (r->g.prompt_tokens.n > (size_t)info.n_ctx)
-        return hb_fail(err, HEARTH_E_FULL, "prompt: %zu tokens; the context takes %d", r->g.prompt_tokens.n,
-                       info.n_ctx);
-    return hs_tokens_read(hs_engine_kernels(lane->engine), &r->g.prompt_tokens, (uint32_t *)ids, capacity, n, err);
+    if (HS_HAS(&r->g, generate, prompt_tokens))
+        return hs_tokens_read(hs_engine_kernels(lane->engine), &r->g.prompt_tokens, (uint32_t *)ids, capacity, n, err);
+    return hearth_tokenize(lane->model.model, r->g.prompt.at, r->g.prompt.len,
+                           HEARTH_TOKENIZE_SPECIAL | (r->g.parse_special ? HEARTH_TOKENIZE_PARSE_SPECIAL : 0), ids,
+                           capacity, n, err);
 }
 
 static hearth_status text_turns(struct hs_job *job, const struct hs_chat *c, hearth_message **out, size_t *n_out,
@@ -91,19 +79,13 @@ static hearth_status text_turns(struct hs_job *job, const struct hs_chat *c, hea
 {
     struct hs_turn turn;
     hearth_message *turns;
-    size_t at = 0, n = 0, bytes = 0;
+    size_t at = 0, n = 0;
     bool more = true;
-    if (c->turns.n == 0 || c->turns.n > HS_MAX_TURNS)
-        return hb_fail(err, HEARTH_E_LIMIT, "chat: %zu turns; 1 to %d are accepted", c->turns.n, HS_MAX_TURNS);
     HB_TRY(HB_ARENA_NEW(&job->arena, hearth_message, c->turns.n, &turns, err));
     for (;;) {
         HB_TRY(hs_part_next(&hs_messages[HS_M_turn], &c->turns, &at, &turn, &more, err));
         if (!more)
             break;
-        bytes += turn.content.len;
-        if (turn.role.len > 32 || bytes > HS_MAX_TEXT)
-            return hb_fail(err, HEARTH_E_LIMIT, "chat: a role of %zu bytes, contents of %zu; 32 and %u are accepted",
-                           turn.role.len, bytes, HS_MAX_TEXT);
         HB_TRY(hb_arena_text(&job->arena, turn.role.at, turn.role.len, &turns[n].role, err));
         turns[n].content = turn.content.at;
         turns[n++].content_len = turn.content.len;
@@ -137,13 +119,10 @@ static hearth_status text_stops(struct hs_job *job, const struct hs_list *list, 
     const char **stops;
     struct hs_bytes text;
     size_t at = 0, n = 0;
-    if (list->n > 16)
-        return hb_fail(err, HEARTH_E_LIMIT, "stop: %zu texts; at most 16 are accepted", list->n);
     HB_TRY(HB_ARENA_NEW(&job->arena, const char *, list->n, &stops, err));
     while (hs_text_next(list, &at, &text)) {
-        if (text.len == 0 || text.len > 256 || memchr(text.at, 0, text.len))
-            return hb_fail(err, HEARTH_E_RANGE, "stop: a text of %zu bytes; 1 to 256 without NUL are accepted",
-                           text.len);
+        if (memchr(text.at, 0, text.len))
+            return hb_fail(err, HEARTH_E_RANGE, "stop: text %zu has a NUL; others are accepted", n + 1);
         HB_TRY(hb_arena_text(&job->arena, text.at, text.len, &stops[n++], err));
     }
     job->text.config.stop = stops;
@@ -165,12 +144,10 @@ static uint64_t text_random(void)
 }
 
 /* What the sampler will be; it is opened when the request runs, since one takes memory for the vocabulary. */
-static hearth_status text_sampling(struct hs_job *job, const struct hs_generate *g, hearth_error *err)
+static void text_sampling(struct hs_job *job, const struct hs_generate *g)
 {
     struct hs_text_job *t = &job->text;
     t->seed = HS_HAS(g, generate, seed) ? g->seed : text_random();
-    if (g->top_k > INT32_MAX)
-        return hb_fail(err, HEARTH_E_RANGE, "top_k %llu; at most 2^31 - 1 is accepted", (unsigned long long)g->top_k);
     t->sampling = (hearth_sampler_config){
         .struct_size = sizeof t->sampling,
         .temperature = HS_HAS(g, generate, temperature) ? g->temperature : 0.7f,
@@ -182,13 +159,10 @@ static hearth_status text_sampling(struct hs_job *job, const struct hs_generate 
         .frequency_penalty = g->frequency_penalty,
         .seed = t->seed,
         .allocator = text_allocator(job)};
-    return HEARTH_OK;
 }
 
 static hearth_status text_grammar(struct hs_job *job, const struct hs_generate *g, hearth_error *err)
 {
-    if (HS_HAS(g, generate, grammar) && HS_HAS(g, generate, json_schema))
-        return hb_fail(err, HEARTH_E_ARGUMENT, "grammar and json_schema are both given; one of them is accepted");
     if (!HS_HAS(g, generate, grammar) && !HS_HAS(g, generate, json_schema))
         return HEARTH_OK;
     const hearth_grammar_config config = {.struct_size = sizeof config,
@@ -208,8 +182,6 @@ static hearth_status text_plan(struct hs_job *job, const struct hs_generate *g, 
     uint64_t want = HS_HAS(g, generate, max_tokens) ? g->max_tokens : 256;
     if (t->n_prompt == 0)
         return hb_fail(err, HEARTH_E_RANGE, "prompt: it has no tokens; at least one is needed");
-    if (want == 0)
-        return hb_fail(err, HEARTH_E_RANGE, "max_tokens 0; 1 and more is accepted");
     if (t->n_prompt > hs_engine_limits(job->engine)->prompt_tokens)
         return hb_fail(err, HEARTH_E_LIMIT, "prompt: %zu tokens; at most %u are accepted", t->n_prompt,
                        hs_engine_limits(job->engine)->prompt_tokens);
@@ -273,7 +245,7 @@ static hearth_status text_accept(struct hs_lane *lane, struct hs_job *job, const
     HB_TRY(HB_ARENA_NEW(&job->arena, int32_t, t->n_prompt, &t->prompt, err));
     memcpy(t->prompt, ids, t->n_prompt * sizeof *ids);
     HB_TRY(text_stops(job, &r.g.stop, err));
-    HB_TRY(text_sampling(job, &r.g, err));
+    text_sampling(job, &r.g);
     HB_TRY(text_grammar(job, &r.g, err));
     const struct hs_engine_config *c = hs_engine_settings(lane->engine);
     HB_TRY(hs_answer_open(&t->answer, c->blocked_out, c->stop_at_blocked, hs_engine_limits(lane->engine)->answer_chars,
