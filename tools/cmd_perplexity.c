@@ -5,9 +5,12 @@
  * Windows do not overlap and nothing is prepended. In a window every position but the last predicts
  * the next token: windows * (ctx - 1) predictions.
  *
- *     nll = mean of -log softmax(logits)[next]        ppl = exp(nll) */
+ *     nll = mean of -log softmax(logits)[next]        ppl = exp(nll)
+ *
+ * --save-base keeps all log-probabilities, --base compares with them (divergence.h). */
 #include "client.h"
 #include "commands.h"
+#include "divergence.h"
 #include "json_out.h"
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +27,8 @@ struct perplexity_settings {
     int32_t batch;
     const char *type_k;
     const char *type_v;
+    const char *save_base;
+    const char *base;
 };
 
 /* ---- tokens ---- */
@@ -93,39 +98,48 @@ struct perplexity_run {
     size_t vocab;
     double nll; /* sum */
     uint64_t n;
+    struct hc_divergence *divergence; /* or NULL */
 };
 
-/* Every position but the last wants its scores. */
-static hearth_status perplexity_window(struct perplexity_run *r, const int32_t *ids, size_t ctx,
-                                       hearth_error *err)
+static int perplexity_row(struct perplexity_run *r, const float *logits, size_t next)
 {
+    r->nll += perplexity_nll(logits, r->vocab, next);
+    r->n++;
+    return r->divergence ? hc_divergence_row(r->divergence, logits, next) : HC_OK;
+}
+
+/* Every position but the last wants its scores. */
+static int perplexity_window(struct perplexity_run *r, const int32_t *ids, size_t ctx)
+{
+    hearth_error err = {0};
     hearth_session_reset(r->session);
     for (size_t done = 0; done < ctx;) {
         size_t n = ctx - done < r->batch ? ctx - done : r->batch;
         for (size_t i = 0; i < n; i++)
             r->items[i] = (hearth_item){ids[done + i], 0, done + i + 1 < ctx};
-        hearth_status status = hearth_session_step(r->session, r->items, n, err);
+        hearth_status status = hearth_session_step(r->session, r->items, n, &err);
         if (status != HEARTH_OK)
-            return status;
-        for (size_t i = 0; i < n && done + i + 1 < ctx; i++, r->n++)
-            r->nll += perplexity_nll(hearth_session_logits(r->session, i), r->vocab,
-                                     (size_t)ids[done + i + 1]);
+            return hc_fail_status(HC_FAILED, "perplexity", status, &err);
+        for (size_t i = 0; i < n && done + i + 1 < ctx; i++) {
+            int rc = perplexity_row(r, hearth_session_logits(r->session, i), (size_t)ids[done + i + 1]);
+            if (rc != HC_OK)
+                return rc;
+        }
         done += n;
     }
-    return HEARTH_OK;
+    return HC_OK;
 }
 
 static int perplexity_windows(struct perplexity_run *r, const struct hc_tokens *tokens, size_t ctx)
 {
-    hearth_error err = {0};
     bool terminal = isatty(STDERR_FILENO) != 0;
     size_t windows = tokens->n / ctx;
     for (size_t w = 0; w < windows; w++) {
-        hearth_status status = perplexity_window(r, tokens->ids + w * ctx, ctx, &err);
+        int rc = perplexity_window(r, tokens->ids + w * ctx, ctx);
         if (terminal)
             fprintf(stderr, "\r\033[K%s", w + 1 < windows ? "" : "\r");
-        if (status != HEARTH_OK)
-            return hc_fail_status(HC_FAILED, "perplexity", status, &err);
+        if (rc != HC_OK)
+            return rc;
         if (terminal && w + 1 < windows)
             fprintf(stderr, "window %zu of %zu: %.4f", w + 1, windows, exp(r->nll / (double)r->n));
     }
@@ -144,20 +158,43 @@ static int32_t perplexity_batch(const struct perplexity_settings *s, const struc
     return batch < 1 ? 1 : batch;
 }
 
+static void perplexity_json_kl(struct hj *j, const struct hc_divergence_result *kl)
+{
+    hj_open(j, "kl", '{');
+    hj_real(j, "mean", kl->mean);
+    hj_real(j, "mean_error", kl->mean_error);
+    hj_real(j, "median", kl->median);
+    hj_real(j, "p99", kl->p99);
+    hj_real(j, "max", kl->max);
+    hj_real(j, "same_top", kl->same_top);
+    hj_real(j, "ln_ppl_ratio", kl->ln_ratio);
+    hj_real(j, "ln_ppl_ratio_error", kl->ln_ratio_error);
+    hj_close(j, '}');
+}
+
 static int perplexity_print(const struct perplexity_settings *s, const struct perplexity_run *r)
 {
     double nll = r->nll / (double)r->n;
+    struct hc_divergence_result kl;
+    if (s->base)
+        hc_divergence_end(r->divergence, &kl);
     if (s->common.json) {
         struct hj j = {.file = stdout};
         hj_open(&j, NULL, '{');
         hj_real(&j, "ppl", exp(nll));
         hj_real(&j, "nll", nll);
         hj_uint(&j, "n", r->n);
+        if (s->base)
+            perplexity_json_kl(&j, &kl);
         hj_close(&j, '}');
         fputc('\n', stdout);
     } else {
         printf("perplexity %.4f over %llu predictions, nll %.6f\n", exp(nll),
                (unsigned long long)r->n, nll);
+        if (s->base)
+            printf("beside %s: KL divergence %.6f +- %.6f, median %.6f, p99 %.6f, max %.6f; same likeliest token %.2f %%; "
+                   "perplexity %+.3f +- %.3f %%\n", s->base, kl.mean, kl.mean_error, kl.median, kl.p99, kl.max,
+                   100 * kl.same_top, 100 * expm1(kl.ln_ratio), 100 * kl.ln_ratio_error);
     }
     return hc_finish_output();
 }
@@ -182,6 +219,13 @@ static int perplexity_with_model(const struct perplexity_settings *s, const stru
     r.items = calloc(r.batch, sizeof *r.items);
     if (rc == HC_OK && !r.items)
         rc = hc_fail(HC_LIMIT, "perplexity", "no memory for %zu items", r.batch);
+    struct hc_divergence divergence = {0};
+    uint64_t rows = tokens->n / (size_t)ctx * ((uint64_t)ctx - 1);
+    if (rc == HC_OK && (s->save_base || s->base)) {
+        r.divergence = &divergence;
+        rc = s->base ? hc_divergence_compare(&divergence, s->base, r.vocab, (size_t)ctx, rows, tokens)
+                     : hc_divergence_save(&divergence, s->save_base, r.vocab, (size_t)ctx, rows, tokens);
+    }
     uint64_t t0 = hc_now_ns();
     if (rc == HC_OK) {
         hc_interrupt_to(hs.session);
@@ -193,6 +237,8 @@ static int perplexity_with_model(const struct perplexity_settings *s, const stru
                 tokens->n / (size_t)ctx, (int)ctx, seconds, (double)r.n / seconds);
         rc = perplexity_print(s, &r);
     }
+    int closed = hc_divergence_close(&divergence);
+    rc = rc == HC_OK ? closed : rc;
     free(r.items);
     hc_session_close(&hs);
     return rc;
@@ -207,6 +253,8 @@ static int perplexity_run(const void *settings)
     if (s->token_width != 16 && s->token_width != 32)
         return hc_fail(HC_USAGE, "--token-width", "%d; 16 and 32 are accepted",
                        (int)s->token_width);
+    if (s->save_base && s->base)
+        return hc_fail(HC_USAGE, "--base", "given with --save-base; one of them is accepted");
     if (s->ctx == 1)
         return hc_fail(HC_USAGE, "-c", "1; a window of 2 or more predicts something");
     struct hc_model model = {0};
@@ -230,6 +278,8 @@ static const struct hc_option perplexity_options[] = {
     {"-b", HC_INT, FIELD(batch), 1, INT32_MAX, "CHUNK", "tokens in one step"},
     {"--ctk", HC_TEXT, FIELD(type_k), 0, 0, "TYPE", "type of the key cache (f16)"},
     {"--ctv", HC_TEXT, FIELD(type_v), 0, 0, "TYPE", "type of the value cache (f16)"},
+    {"--save-base", HC_TEXT, FIELD(save_base), 0, 0, "FILE", "keep all log-probabilities, 4 bytes each"},
+    {"--base", HC_TEXT, FIELD(base), 0, 0, "FILE", "compare with them: KL divergence, likeliest tokens"},
     HC_OPTIONS_END,
 };
 

@@ -3,6 +3,7 @@
     test_quantize.py COMMAND MODEL.gguf      MODEL is q8_0
 """
 import json
+import math
 import os
 import resource
 import signal
@@ -91,6 +92,34 @@ def check_importance(command, f16, folder):
     assert done.returncode == 3 and "blk.0.ffn_up.weight" in done.stderr, done.stderr
 
 
+def check_divergence(command, model, folder, text):
+    """KL from the saved run: nothing from itself, more with fewer bits; another text is refused."""
+    base = os.path.join(folder, "base")
+    args = ("perplexity", "-f", text, "-c", "128", "--json")
+    assert run(command, *args, "-m", model, "--save-base", base).returncode == 0
+    seen = []
+    for mix in ("q8_0", "q6_k", "q4_k_m", "q2_k"):
+        done = run(command, *args, "-m", os.path.join(folder, mix + ".gguf"), "--base", base)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        ratio = said["ppl"] / json.loads(run(command, *args, "-m", model).stdout)["ppl"]
+        assert abs(said["kl"]["ln_ppl_ratio"] - math.log(ratio)) < 1e-5, said
+        seen.append(said["kl"])
+        print(f"{mix:7} KL {said['kl']['mean']:.5f}, same likeliest token {said['kl']['same_top']:.3f}")
+    assert seen[0]["max"] < 1e-6 and seen[0]["same_top"] == 1, seen[0]
+    assert 1e-5 < seen[1]["mean"] < seen[2]["mean"] < seen[3]["mean"], seen
+    assert seen[1]["same_top"] > seen[3]["same_top"], seen
+    for bad, sentence in ((("-c", "64"), "of another text, context"), (("--save-base", base), "given with")):
+        done = run(command, *args, *bad, "-m", model, "--base", base)
+        assert done.returncode in (2, 3) and sentence in done.stderr, done.stderr
+    with open(base, "r+b") as f:
+        f.truncate(os.path.getsize(base) - 4)
+    done = run(command, *args, "-m", model, "--base", base)
+    assert done.returncode == 3 and "bytes" in done.stderr, done.stderr
+    done = run(command, *args, "-m", model, "--base", model)
+    assert done.returncode == 3 and "--save-base" in done.stderr, done.stderr
+
+
 def check_refusals(command, model, folder):
     out = os.path.join(folder, "no.gguf")
     garbage = os.path.join(folder, "garbage")
@@ -128,6 +157,7 @@ def main():
         f16 = check_types(command, model, folder, text)
         check_same_bytes(command, f16, folder)
         check_importance(command, f16, folder)
+        check_divergence(command, model, folder, text)
         check_refusals(command, model, folder)
 
 
