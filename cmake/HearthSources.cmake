@@ -188,7 +188,11 @@ set(HEARTH_SERVE_SOURCES
   src/serve/probe.c
   src/serve/sandbox.c
   src/serve/engine.c
+  src/serve/engine_jobs.c
+  src/serve/engine_step.c
+  src/serve/engine_submit.c
   src/serve/engine_text.c
+  src/serve/engine_text_run.c
   src/serve/cache.c
   src/serve/engine_encode.c
   src/serve/limits.c
