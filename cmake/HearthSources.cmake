@@ -205,6 +205,10 @@ set(HEARTH_SERVE_SOURCES
   src/serve/answer.c
   src/serve/guard.c
   src/serve/load.c
+  src/serve/log.c
+  src/serve/metrics.c
+  src/serve/report.c
+  src/serve/desk.c
   src/serve/models.c
   src/serve/sha256.c
   src/serve/wire.c

@@ -20,6 +20,11 @@ const struct hk_table *hs_engine_kernels(const struct hs_engine *e)
     return &e->kernels;
 }
 
+bool hs_engine_draining(const struct hs_engine *e)
+{
+    return e->draining;
+}
+
 const struct hs_limits *hs_engine_limits(const struct hs_engine *e)
 {
     return &e->limits;

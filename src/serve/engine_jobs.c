@@ -216,8 +216,8 @@ static void engine_error(struct hs_error *error, uint64_t id, uint32_t code, con
     HS_SET(error, error, id, id);
     HS_SET(error, error, code, code);
     HS_SET(error, error, message, (struct hs_bytes){text, strlen(text)});
-    if (code == 429)
-        HS_SET(error, error, retry_ms, 100);
+    if (code == 429 || code == 503)
+        HS_SET(error, error, retry_ms, code == 429 ? 100 : 500);
 }
 
 void hs_job_fail(struct hs_job *job, uint32_t code, const char *text)

@@ -11,20 +11,38 @@ static struct hs_job *engine_find(const struct hs_client *c, uint64_t id)
     return job;
 }
 
-static struct hs_lane *engine_lane_or_refuse(struct hs_engine *e, struct hs_client *c, uint64_t id,
+/* Refused before it was a job: counted and told all the same. */
+static void engine_turn_away(struct hs_engine *e, struct hs_client *c, const struct hs_message *m, uint64_t id,
+                             uint32_t code, const char *text)
+{
+    const struct hs_outcome o = {.request = m, .answer = &hs_messages[HS_M_error], .session = c->session, .id = id,
+                                 .model = "", .code = code};
+    e->refused++;
+    hs_engine_refuse(c, id, code, text);
+    if (e->config.outcome)
+        e->config.outcome(e->config.outcome_user, &o);
+}
+
+static struct hs_lane *engine_lane_or_refuse(struct hs_engine *e, struct hs_client *c, const struct hs_message *m,
+                                             uint64_t id,
                                              const struct hs_bytes *name)
 {
     struct hs_lane *lane = hs_engine_lane(e, name);
     hearth_error err;
     if (lane)
         return lane;
+    if (name && e->config.absent && e->config.absent(e->config.absent_user, name)) {
+        hb_fail(&err, HEARTH_E_STATE, "model \"%.*s\" is being loaded; try again", name->len < 64 ? (int)name->len : 64,
+                name->at);
+        engine_turn_away(e, c, m, id, 503, err.text);
+        return NULL;
+    }
     if (name)
         hb_fail(&err, HEARTH_E_NOT_FOUND, "model \"%.*s\" is not loaded; \"models\" lists those that are",
                 name->len < 64 ? (int)name->len : 64, name->at);
     else
         hb_fail(&err, HEARTH_E_NOT_FOUND, "no model is loaded");
-    e->refused++;
-    hs_engine_refuse(c, id, 404, err.text);
+    engine_turn_away(e, c, m, id, 404, err.text);
     return NULL;
 }
 
@@ -70,20 +88,18 @@ static void engine_submit_job(struct hs_engine *e, struct hs_client *c, const st
                               uint64_t now_ns)
 {
     hearth_error err = {0};
-    struct hs_lane *lane = engine_lane_or_refuse(e, c, id, model);
+    struct hs_lane *lane = engine_lane_or_refuse(e, c, m, id, model);
     if (!lane)
         return;
     struct hs_job *job = hs_jobs_new(e, c, m, id, lane, now_ns);
     if (!job) {
-        e->refused++;
-        hs_engine_refuse(c, id, 429, "the queue is full");
+        engine_turn_away(e, c, m, id, 429, "the queue is full");
         return;
     }
     hearth_status status = lane->backend->accept(lane, job, m, msg, &err);
     if (status != HEARTH_OK) {
-        e->refused++;
         hs_jobs_return(e, job);
-        hs_engine_refuse(c, id, hs_engine_code(status), err.text);
+        engine_turn_away(e, c, m, id, hs_engine_code(status), err.text);
         return;
     }
     job->deadline_ns = now_ns + engine_timeout_ms(m, msg) * 1000000u;
@@ -94,7 +110,8 @@ static void engine_tokenize(struct hs_engine *e, struct hs_client *c, const stru
 {
     hearth_error err = {0};
     size_t n = 0;
-    struct hs_lane *lane = engine_lane_or_refuse(e, c, t->id, HS_HAS(t, tokenize, model) ? &t->model : NULL);
+    const struct hs_message *m = &hs_messages[HS_M_tokenize];
+    struct hs_lane *lane = engine_lane_or_refuse(e, c, m, t->id, HS_HAS(t, tokenize, model) ? &t->model : NULL);
     if (!lane)
         return;
     uint32_t flags = (t->no_special ? 0 : HEARTH_TOKENIZE_SPECIAL) |
@@ -105,7 +122,7 @@ static void engine_tokenize(struct hs_engine *e, struct hs_client *c, const stru
     else
         status = lane->backend->tokenize(lane, &t->text, flags, e->ids, e->n_ids, &n, &err);
     if (status != HEARTH_OK) {
-        hs_engine_refuse(c, t->id, hs_engine_code(status), err.text);
+        engine_turn_away(e, c, m, t->id, hs_engine_code(status), err.text);
         return;
     }
     struct hs_tokenized answer = {0};
@@ -157,7 +174,7 @@ static void engine_manage(struct hs_engine *e, struct hs_client *c, const struct
         hs_engine_refuse(c, m->id, 400, "manage: this server has a fixed set of models; action 0, warm up, is accepted");
         return;
     }
-    struct hs_lane *lane = engine_lane_or_refuse(e, c, m->id, &m->model);
+    struct hs_lane *lane = engine_lane_or_refuse(e, c, &hs_messages[HS_M_manage], m->id, &m->model);
     if (!lane)
         return;
     memcpy(name, lane->name, sizeof name);
@@ -214,8 +231,7 @@ static bool engine_admits(struct hs_engine *e, struct hs_client *c, const struct
         code = hs_engine_code(err.status);
     }
     if (code) {
-        e->refused++;
-        hs_engine_refuse(c, id, code, err.text);
+        engine_turn_away(e, c, m, id, code, err.text);
     }
     return code == 0;
 }

@@ -57,6 +57,10 @@ struct hs_engine_config {
      * client->send. NULL or false: the engine answers as well as it can. */
     bool (*ask)(void *user, struct hs_client *client, const struct hs_message *m, const void *msg, uint64_t now_ns);
     void *ask_user;
+    /* A request names a model that is not loaded: true if a load of it goes on now, so that the client may try again
+     * (503 instead of 404). May be NULL. */
+    bool (*absent)(void *user, const struct hs_bytes *name);
+    void *absent_user;
     void (*outcome)(void *user, const struct hs_outcome *outcome);
     void *outcome_user;
 };
@@ -128,7 +132,12 @@ struct hs_engine_model_stats {
 };
 bool hs_engine_model_at(const struct hs_engine *e, size_t index, struct hs_engine_model_stats *stats);
 
+const struct hs_limits *hs_engine_limits(const struct hs_engine *e);
+
+bool hs_engine_draining(const struct hs_engine *e);
+
 /* An answer to a request that is not in flight; terminal. */
+void hs_engine_give(struct hs_client *client, const struct hs_message *m, const void *msg);
 void hs_engine_refuse(struct hs_client *client, uint64_t id, uint32_t code, const char *text);
 /* The code of error for a status. */
 uint32_t hs_engine_code(hearth_status status);

@@ -48,8 +48,6 @@ void hs_jobs_leave_client(struct hs_job *job);
 void hs_jobs_join_lane(struct hs_lane *lane, struct hs_job *job);
 /* Jobs of a client that takes nothing rest, or go on. */
 void hs_jobs_rest(struct hs_client *c, bool rest);
-/* An answer, to a client that may be full then. */
-void hs_engine_give(struct hs_client *c, const struct hs_message *m, const void *msg);
 /* The lane of a name, or for NULL the default; among lanes of one name the newest. NULL: none. */
 struct hs_lane *hs_engine_lane(struct hs_engine *e, const struct hs_bytes *name);
 

@@ -126,7 +126,6 @@ uint64_t hs_engine_now(const struct hs_engine *e);
 int32_t *hs_engine_ids(struct hs_engine *e, size_t *capacity);
 uint64_t hs_engine_step_ns(const struct hs_engine *e);
 const struct hk_table *hs_engine_kernels(const struct hs_engine *e);
-const struct hs_limits *hs_engine_limits(const struct hs_engine *e);
 const struct hs_engine_config *hs_engine_settings(const struct hs_engine *e);
 struct hs_cache *hs_engine_cache(const struct hs_engine *e); /* NULL: off */
 

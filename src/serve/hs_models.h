@@ -24,19 +24,6 @@ extern const char *const hs_model_state_name[HS_MODEL_STATES];
 #define HS_DEFAULT_SEQS 8
 #define HS_DEFAULT_CTX  4096 /* or what the model was made for, if that is less */
 
-/* How often the process died while it was busy with a model. Lies in memory that the supervisor shares with its
- * workers, or is NULL: then nothing is counted. A model that was there HS_QUARANTINE times is not loaded again. */
-#define HS_QUARANTINE 3u
-struct hs_quarantine {
-    struct {
-        char name[HS_MODEL_NAME + 1];
-        _Atomic uint32_t busy;    /* the worker is loading or running it */
-        _Atomic uint32_t crashes;
-    } row[HS_MAX_MODELS];
-};
-/* By the supervisor, when a worker died: those that were busy are to blame. */
-void hs_quarantine_died(struct hs_quarantine *q);
-
 struct hs_models_config {
     const struct hb_dir *dir;   /* where files of the manifest lie; borrowed. May be NULL with `open` */
     /* A descriptor of a file of the directory, which is the caller's then; instead of dir. */
@@ -49,7 +36,11 @@ struct hs_models_config {
     /* A state changed, for the log; err is that of a load that failed, else NULL. May be NULL. */
     void (*event)(void *user, const char *name, enum hs_model_state state, const hearth_error *err);
     void *event_user;
-    struct hs_quarantine *quarantine;
+    /* A model is being loaded, or (NULL) none any more: whoever watches the process knows whom to blame if it dies. And
+     * is a model not to be loaded, since the process died of it too often? Both may be NULL. */
+    void (*loading)(void *user, const char *name);
+    bool (*refuses)(void *user, const char *name);
+    void *watch_user;
     hearth_allocator allocator;
     hearth_memory *memory;      /* what sessions count in, or NULL */
     hearth_pool *pool;          /* or NULL */
@@ -69,7 +60,7 @@ hearth_status hs_models_set(struct hs_registry *m, const struct hs_model_spec *s
 /* The manifest of this name, through `open` or dir. */
 hearth_status hs_models_read(struct hs_registry *m, const char *name, hearth_error *err);
 
-/* HEARTH_E_NOT_FOUND: no such name. HEARTH_E_STATE: quarantined; it is loading or unloading already; or, for unload
+/* HEARTH_E_NOT_FOUND: no such name. HEARTH_E_STATE: config.refuses it; it is loading or unloading already; or, for unload
  * and pin, not there. Load of a loaded model whose row is the same changes nothing. */
 hearth_status hs_models_load(struct hs_registry *m, const char *name, uint64_t now_ns, hearth_error *err);
 hearth_status hs_models_unload(struct hs_registry *m, const char *name, uint64_t now_ns, hearth_error *err);
@@ -93,7 +84,6 @@ struct hs_model_view {
     const char *sha256;   /* of the loaded file; "" if it was not hashed */
     uint64_t session_bytes;
     uint32_t versions;    /* in memory */
-    uint32_t crashes;
     uint64_t loads, load_ns, hash_ns; /* the last load */
     const char *error;    /* of the last load that failed; "" */
 };

@@ -39,40 +39,11 @@ bool hs_model_name_ok(const char *name, size_t len)
     return true;
 }
 
-/* ---- the quarantine ---- */
-
-void hs_quarantine_died(struct hs_quarantine *q)
+/* One load goes on at a time, as far as blame goes: the one whose slice it is. */
+static void models_blame(const struct hs_registry *m, const struct models_entry *e)
 {
-    for (size_t i = 0; i < HS_MAX_MODELS; i++)
-        if (atomic_exchange(&q->row[i].busy, 0))
-            atomic_fetch_add(&q->row[i].crashes, 1);
-}
-
-/* The model's row; -1: none is left, or nothing is counted. */
-static int models_row(const struct hs_registry *m, const char *name)
-{
-    struct hs_quarantine *q = m->config.quarantine;
-    for (int i = 0; q && i < (int)HS_MAX_MODELS; i++) {
-        if (!q->row[i].name[0])
-            memcpy(q->row[i].name, name, strlen(name) + 1);
-        if (!strcmp(q->row[i].name, name))
-            return i;
-    }
-    return -1;
-}
-
-static uint32_t models_crashes(const struct hs_registry *m, const char *name)
-{
-    int row = models_row(m, name);
-    return row < 0 ? 0 : atomic_load(&m->config.quarantine->row[row].crashes);
-}
-
-static void models_mark(const struct hs_registry *m, const struct models_entry *e)
-{
-    int row = models_row(m, e->spec.name);
-    if (row >= 0)
-        atomic_store(&m->config.quarantine->row[row].busy,
-                     e->coming || (e->oldest && m->config.busy(m->config.user, e->spec.name)));
+    if (m->config.loading)
+        m->config.loading(m->config.watch_user, e ? e->spec.name : NULL);
 }
 
 /* ---- entries ---- */
@@ -220,17 +191,14 @@ hearth_status hs_models_load(struct hs_registry *m, const char *name, uint64_t n
 {
     struct models_entry *e;
     HB_TRY(models_named(m, name, &e, err));
-    const uint32_t crashes = models_crashes(m, name);
-    if (crashes >= HS_QUARANTINE)
-        return hb_fail(err, HEARTH_E_STATE, "model '%s': quarantined, since the worker died with it %u times", name,
-                       crashes);
+    if (m->config.refuses && m->config.refuses(m->config.watch_user, name))
+        return hb_fail(err, HEARTH_E_STATE, "model '%s': quarantined, since the process died of it too often", name);
     e->used_ns = now_ns;
     if (e->coming || (e->newest && !e->leaving && models_same(&e->newest->spec, &e->spec)))
         return HEARTH_OK;
     HB_TRY(hs_load_create(&m->config, &e->spec, &e->coming, err));
     e->failed = false;
     e->err = (hearth_error){0};
-    models_mark(m, e);
     models_tell(m, e, NULL);
     return HEARTH_OK;
 }
@@ -390,10 +358,12 @@ bool hs_models_step(struct hs_registry *m, uint64_t now_ns)
             }
         }
         more |= models_leave(m, e, now_ns);
-        if (e->coming && !loaded) /* one at a time, so that a step stays a slice */
+        if (e->coming && !loaded) { /* one at a time, so that a step stays a slice */
+            models_blame(m, e);
             more |= loaded = models_load_step(m, e, now_ns);
+            models_blame(m, NULL);
+        }
         more |= e->coming && loaded;
-        models_mark(m, e);
     }
     return more;
 }
@@ -431,7 +401,7 @@ bool hs_models_at(const struct hs_registry *m, size_t index, struct hs_model_vie
     const struct models_entry *e = &m->entries[index];
     const struct hs_load *l = e->newest;
     *view = (struct hs_model_view){.spec = l ? &l->spec : &e->spec, .state = models_state(e), .pinned = e->pinned,
-                                   .sha256 = l ? l->hex : "", .crashes = models_crashes(m, e->spec.name),
+                                   .sha256 = l ? l->hex : "",
                                    .session_bytes = l ? l->session_bytes : 0, .loads = e->loads, .load_ns = e->load_ns,
                                    .hash_ns = e->hash_ns, .error = e->err.text, .versions = e->coming != NULL};
     for (const struct hs_load *v = e->oldest; v; v = v->next)

@@ -444,32 +444,39 @@ static void the_least_used_makes_room(void **state)
     hearth_memory_close(memory);
 }
 
-static void who_crashes_the_worker_is_not_loaded_again(void **state)
+static char blamed[64];
+static unsigned blames;
+
+static void loading(void *user, const char *name)
 {
-    static struct hs_quarantine q;
+    (void)user;
+    blames += name != NULL;
+    snprintf(blamed, sizeof blamed, "%s", name ? name : "");
+}
+
+static bool refuses(void *user, const char *name)
+{
+    return !strcmp(user, name);
+}
+
+static void a_load_tells_whom_to_blame_and_asks_who_may_not(void **state)
+{
     struct hs_models_config config = base_config();
     struct hs_registry *r;
-    struct hs_model_spec spec = draft_spec();
+    struct hs_model_spec specs[] = {draft_spec(), draft_spec()};
     hearth_error err;
     (void)state;
-    config.quarantine = &q;
-    for (unsigned life = 0; life <= HS_QUARANTINE; life++) { /* a worker each */
-        assert_int_equal(hs_models_create(&config, &r, &err), HEARTH_OK);
-        assert_int_equal(hs_models_set(r, &spec, 1, &err), HEARTH_OK);
-        hearth_status status = hs_models_load(r, "draft", 0, &err);
-        assert_int_equal(status, life < HS_QUARANTINE ? HEARTH_OK : HEARTH_E_STATE);
-        hs_models_destroy(r); /* it dies in the middle of the load */
-        hs_quarantine_died(&q);
-    }
-    assert_non_null(strstr(err.text, "quarantined"));
-    assert_int_equal(q.row[0].crashes, HS_QUARANTINE);
-    /* a death while nothing runs blames nobody */
-    q.row[0].crashes = 0;
+    specs[1].name = "killer";
+    config.loading = loading;
+    config.refuses = refuses;
+    config.watch_user = (void *)(uintptr_t)"killer";
     assert_int_equal(hs_models_create(&config, &r, &err), HEARTH_OK);
-    assert_int_equal(hs_models_set(r, &spec, 1, &err), HEARTH_OK);
+    assert_int_equal(hs_models_set(r, specs, 2, &err), HEARTH_OK);
     assert_int_equal(hs_models_load_now(r, "draft", &err), HEARTH_OK);
-    hs_quarantine_died(&q);
-    assert_int_equal(q.row[0].crashes, 0);
+    assert_true(blames >= 5);
+    assert_string_equal(blamed, "");
+    assert_int_equal(hs_models_load(r, "killer", 0, &err), HEARTH_E_STATE);
+    assert_non_null(strstr(err.text, "quarantined"));
     hs_models_unload(r, "draft", 0, &err);
     hs_models_step(r, 0);
     hs_models_destroy(r);
@@ -608,7 +615,7 @@ int main(void)
         SERVED(a_swap_drops_no_request),
         SERVED(idle_models_leave_pinned_and_busy_ones_stay),
         SERVED(the_least_used_makes_room),
-        SERVED(who_crashes_the_worker_is_not_loaded_again),
+        SERVED(a_load_tells_whom_to_blame_and_asks_who_may_not),
         SERVED(the_manifest_is_read_through_the_same_door),
         SERVED(a_hundred_loads_with_requests_in_flight_leave_nothing),
         SERVED(every_refused_allocation_of_a_load_is_a_status),
