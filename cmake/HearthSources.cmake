@@ -191,6 +191,7 @@ set(HEARTH_SERVE_SOURCES
   src/serve/engine_jobs.c
   src/serve/engine_step.c
   src/serve/engine_submit.c
+  src/serve/engine_grammar.c
   src/serve/engine_text.c
   src/serve/engine_text_run.c
   src/serve/cache.c

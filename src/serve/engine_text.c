@@ -140,19 +140,6 @@ static void text_sampling(struct hs_job *job, const struct hs_generate *g)
         .allocator = text_allocator(job)};
 }
 
-static hearth_status text_grammar(struct hs_job *job, const struct hs_generate *g, hearth_error *err)
-{
-    if (!HS_HAS(g, generate, grammar) && !HS_HAS(g, generate, json_schema))
-        return HEARTH_OK;
-    const hearth_grammar_config config = {.struct_size = sizeof config,
-                                          .gbnf = HS_HAS(g, generate, grammar) ? g->grammar.at : NULL,
-                                          .gbnf_len = g->grammar.len,
-                                          .json_schema = HS_HAS(g, generate, json_schema) ? g->json_schema.at : NULL,
-                                          .json_schema_len = g->json_schema.len,
-                                          .allocator = text_allocator(job)};
-    return hearth_grammar_open(job->lane->model.model, &config, &job->text.grammar, err);
-}
-
 /* How long the text may become, and what that takes. */
 static hearth_status text_plan(struct hs_job *job, const struct hs_generate *g, hearth_error *err)
 {
@@ -207,8 +194,8 @@ static void text_key(struct hs_job *job, const struct hs_generate *g)
     hs_sha256_end(&s, t->key);
 }
 
-hearth_status hs_text_accept(struct hs_lane *lane, struct hs_job *job, const struct hs_message *m,
-                                 const void *msg, hearth_error *err)
+hearth_status hs_text_accept(struct hs_lane *lane, struct hs_job *job, const struct hs_message *m, const void *msg,
+                             hearth_error *err)
 {
     struct hs_text_job *t = &job->text;
     struct text_request r;
@@ -225,7 +212,7 @@ hearth_status hs_text_accept(struct hs_lane *lane, struct hs_job *job, const str
     memcpy(t->prompt, ids, t->n_prompt * sizeof *ids);
     HB_TRY(text_stops(job, &r.g.stop, err));
     text_sampling(job, &r.g);
-    HB_TRY(text_grammar(job, &r.g, err));
+    HB_TRY(hs_text_take_grammar(lane, &r.g, &t->grammar, err));
     const struct hs_engine_config *c = hs_engine_settings(lane->engine);
     HB_TRY(hs_answer_open(&t->answer, c->blocked_out, c->stop_at_blocked, hs_engine_limits(lane->engine)->answer_chars,
                           &job->arena, err));

@@ -16,7 +16,7 @@
 static void text_release(struct hs_job *job)
 {
     hearth_sampler_close(job->text.sampler);
-    hearth_grammar_close(job->text.grammar);
+    hs_text_give_grammar(job->lane, job->text.grammar);
 }
 
 /* ---- answers ---- */
@@ -272,6 +272,7 @@ static void text_close(struct hs_lane *lane)
     if (!own)
         return;
     hearth_batch_close(own->batch);
+    hs_text_close_grammars(own);
     hearth_chat_close(own->chat);
     free(own);
     lane->own = NULL;

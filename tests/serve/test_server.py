@@ -195,7 +195,14 @@ class Company(unittest.TestCase):
         with Server(HEARTH, [BOOKS], "-c", "128") as server, server.client() as c:
             m = c.ask("generate", prompt="a", max_tokens=20, grammar='root ::= "yes" | "no"')
             self.assertIn(m["text"], ("yes", "no"))
-            self.assertEqual(c.ask("generate", prompt="a", grammar="root ::= (")["code"], 400)
+            for _ in range(2):
+                self.assertEqual(c.ask("generate", prompt="a", grammar="root ::= (")["code"], 400)
+            for i in range(80):  # more than are kept, some of them again
+                m = c.ask("generate", prompt="a", max_tokens=20, grammar=f'root ::= "n{i % 50}"')
+                self.assertEqual(m["text"], f"n{i % 50}")
+            own = [c.begin("generate", prompt="a", max_tokens=20, grammar=f'root ::= "m{i}"') for i in range(16)]
+            ends = {m["id"]: m["text"] for m in (c.receive() for _ in own)}
+            self.assertEqual([ends[i] for i in own], [f"m{i}" for i in range(16)])
             m = c.ask("generate", prompt="a", max_tokens=40, json_schema='{"type": "boolean"}')
             self.assertIn(m["text"].strip(), ("true", "false"))
             plain = c.ask("generate", prompt="The old man", max_tokens=30, temperature=0)["text"]
