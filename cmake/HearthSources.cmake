@@ -184,7 +184,9 @@ endif()
 
 # The server: a library of its own, a client of the one above.
 set(HEARTH_SERVE_SOURCES
+  src/serve/control.c
   src/serve/landlock.c
+  src/serve/ledger.c
   src/serve/probe.c
   src/serve/sandbox.c
   src/serve/engine.c
@@ -211,6 +213,8 @@ set(HEARTH_SERVE_SOURCES
   src/serve/report.c
   src/serve/desk.c
   src/serve/models.c
+  src/serve/supervisor.c
+  src/serve/supervisor_conns.c
   src/serve/sha256.c
   src/serve/wire.c
   src/serve/wire_binary.c

@@ -1,6 +1,7 @@
 /* hearth serve: models on a Unix socket (docs/wire.md). */
 #include "commands.h"
 #include "encode_texts.h"
+#include "serve_process.h"
 #include "serve/hs_server.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct serve_settings {
     struct hc_texts limits;
     bool list_limits;
     bool no_v2, cache;
+    struct serve_process_settings process;
 };
 
 #define SERVE_FIELD(name) offsetof(struct serve_settings, name)
@@ -41,6 +43,7 @@ static const struct hc_option serve_options[] = {
     {"--cache", HC_FLAG, SERVE_FIELD(cache), 0, 0, NULL,
      "answer a request with a seed, or of temperature 0, as the one before it with the same parameters"},
     {"--no-v2", HC_FLAG, SERVE_FIELD(no_v2), 0, 0, NULL, "speak JSON only"},
+    SERVE_PROCESS_OPTIONS(SERVE_FIELD(process)),
     HC_OPTIONS_END};
 
 /* One model with all that belongs to it. */
@@ -62,6 +65,9 @@ struct serve {
     struct hs_server *server;
     struct hs_auth auth;
     struct hs_limits limits;
+    struct serve_process process;
+    char *readable[3 * HC_MOST_VALUES + 1]; /* that the worker opens by itself */
+    size_t n_readable;
 };
 
 /* ---- models ---- */
@@ -111,11 +117,15 @@ static int serve_text(const struct serve_settings *s, struct serve_model *m)
     return hc_session_open(&m->common, &m->model, &config, &m->session);
 }
 
-static int serve_model_open(struct serve *serve, size_t i)
+static int serve_model_open(struct serve *serve, size_t i, struct hs_ledger *ledger)
 {
     struct serve_model *m = &serve->models[serve->n_models++];
     hearth_error err = {0};
     int rc = serve_name(serve->settings, i, m);
+    if (rc == HC_OK && hs_ledger_refuses(ledger, m->name))
+        return hc_fail(HC_REFUSED, m->path, "workers died opening it; it is not opened again");
+    if (rc == HC_OK)
+        hs_ledger_opening(ledger, m->name);
     if (rc == HC_OK)
         rc = hc_model_open(&m->common, 0, &m->model);
     if (rc == HC_OK)
@@ -131,6 +141,7 @@ static int serve_model_open(struct serve *serve, size_t i)
     if (status != HEARTH_OK)
         return hc_fail_status(HC_REFUSED, m->path, status, &err);
     hs_engine_warm_up(serve->engine, m->name);
+    hs_ledger_opening(ledger, NULL);
     return HC_OK;
 }
 
@@ -211,55 +222,96 @@ static void serve_on_signal(int number)
     hs_server_stop(serve_running);
 }
 
-static int serve_loop(struct serve *serve)
+static int serve_loop(struct serve *serve, const struct hs_worker *worker, int listener)
 {
     const struct serve_settings *s = serve->settings;
     hearth_error err = {0};
     char name[32];
     snprintf(name, sizeof name, "hearth %s", hearth_version());
-    const struct hs_server_config config = {.engine = serve->engine, .auth = &serve->auth, .path = s->socket,
+    const struct hs_server_config config = {.engine = serve->engine, .auth = &serve->auth, .listener = listener,
+                                            .worker = worker,
                                             .max_version = s->no_v2 ? 1 : 2, .name = name,
                                             .limits = &serve->limits};
     hearth_status status = hs_server_open(&config, &serve->server, &err);
     if (status != HEARTH_OK)
-        return hc_fail_status(HC_REFUSED, s->socket, status, &err);
+        return hc_fail_status(HC_REFUSED, "server", status, &err);
     serve_running = serve->server;
-    struct sigaction action = {.sa_handler = serve_on_signal};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    fprintf(stderr, "hearth: listening on %s\n", s->socket);
+    if (!worker->ledger) { /* else the supervisor hears them */
+        struct sigaction action = {.sa_handler = serve_on_signal};
+        sigaction(SIGTERM, &action, NULL);
+        sigaction(SIGINT, &action, NULL);
+    }
+    int rc = serve_close_door(&serve->process, worker);
+    if (rc != HC_OK)
+        return rc;
     status = hs_server_run(serve->server, &err);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
     return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_FAILED, "server", status, &err);
+}
+
+static int serve_work(void *user, const struct hs_worker *worker, int listener)
+{
+    struct serve *serve = user;
+    const struct serve_settings *s = serve->settings;
+    hearth_error err = {0};
+    int rc = HC_OK;
+    const struct hs_engine_config config = {.limits = &serve->limits, .cache = s->cache};
+    hearth_status status = hs_engine_create(&config, &serve->engine, &err);
+    if (status != HEARTH_OK)
+        return hc_fail_status(HC_LIMIT, "engine", status, &err);
+    for (size_t i = 0; i < s->models.n && rc == HC_OK; i++)
+        rc = serve_model_open(serve, i, worker->ledger);
+    if (rc == HC_OK)
+        rc = serve_loop(serve, worker, listener);
+    hs_server_close(serve->server);
+    for (size_t i = 0; i < serve->n_models; i++)
+        serve_model_close(serve, &serve->models[i]);
+    hs_engine_destroy(serve->engine);
+    return rc;
+}
+
+/* A model's directory is readable too: labels, tokenizers and external weights lie beside it. */
+static int serve_readable(struct serve *serve)
+{
+    const struct serve_settings *s = serve->settings;
+    for (size_t i = 0; i < s->models.n; i++) {
+        char *path = strdup(s->models.item[i]);
+        if (!path)
+            return hc_fail(HC_LIMIT, "-m", "no memory");
+        char *comma = strrchr(path, ','), *slash;
+        if (comma)
+            *comma = 0;
+        slash = strrchr(path, '/');
+        if (slash)
+            slash[slash == path] = 0;
+        else
+            memcpy(path, ".", 2);
+        serve->readable[serve->n_readable++] = path;
+    }
+    if (s->tokenizer)
+        serve->readable[serve->n_readable++] = strdup(s->tokenizer);
+    return HC_OK;
 }
 
 static int serve_run(const void *settings)
 {
     static struct serve serve;
     const struct serve_settings *s = serve.settings = settings;
-    hearth_error err = {0};
-    const struct hs_engine_config config = {.limits = &serve.limits, .cache = s->cache};
     if (s->list_limits)
         return serve_list_limits();
-    if (!s->socket)
-        return hc_fail(HC_USAGE, "--socket", "not given; the path of a socket is needed");
     int rc = serve_limits(&serve);
     if (rc == HC_OK)
         rc = serve_secret(&serve);
+    if (rc == HC_OK)
+        rc = serve_readable(&serve);
     if (rc != HC_OK)
         return rc;
-    hearth_status status = hs_engine_create(&config, &serve.engine, &err);
-    if (status != HEARTH_OK)
-        return hc_fail_status(HC_LIMIT, "engine", status, &err);
-    for (size_t i = 0; i < s->models.n && rc == HC_OK; i++)
-        rc = serve_model_open(&serve, i);
-    if (rc == HC_OK)
-        rc = serve_loop(&serve);
-    hs_server_close(serve.server);
-    for (size_t i = 0; i < serve.n_models; i++)
-        serve_model_close(&serve, &serve.models[i]);
-    hs_engine_destroy(serve.engine);
+    serve.process = (struct serve_process){
+        .settings = &s->process, .limits = &serve.limits, .socket = s->socket,
+        .readable = (const char *const *)serve.readable, .n_readable = serve.n_readable, .work = serve_work,
+        .user = &serve};
+    rc = serve_processes(&serve.process);
+    for (size_t i = 0; i < serve.n_readable; i++)
+        free(serve.readable[i]);
     return rc;
 }
 

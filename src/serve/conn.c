@@ -94,18 +94,23 @@ static void conn_error(struct hs_conn *c, const uint64_t *id, uint32_t code, con
     HS_SET(&e, error, message, (struct hs_bytes){text, strlen(text)});
     if (retry_ms)
         HS_SET(&e, error, retry_ms, retry_ms);
+    if (id)
+        hs_slot_finish(c->slot, *id);
+    else
+        hs_slot_owes(c->slot);
     conn_put(c, &hs_messages[HS_M_error], &e);
 }
 
 static bool conn_send(void *user, const struct hs_message *m, const void *msg)
 {
     struct hs_conn *c = user;
+    uint64_t id;
     c->active_ns = c->now_ns > c->active_ns ? c->now_ns : c->active_ns;
-    if (!conn_put(c, m, msg)) {
-        uint64_t id;
-        memcpy(&id, (const uint8_t *)msg + m->fields[0].offset, sizeof id);
+    memcpy(&id, (const uint8_t *)msg + m->fields[0].offset, sizeof id);
+    if (!conn_put(c, m, msg))
         conn_error(c, &id, 413, "the answer is larger than a frame", 0);
-    }
+    else if (m != &hs_messages[HS_M_chunk])
+        hs_slot_finish(c->slot, id);
     return buffer_used(&c->out) < c->host->limits.out_bytes;
 }
 
@@ -157,6 +162,8 @@ static void conn_welcome(struct hs_conn *c, uint8_t version)
     HS_SET(&w, welcome, session, (struct hs_bytes){c->session, strlen(c->session)});
     HS_SET(&w, welcome, max_frame, c->phase == HS_OPEN ? HS_MAX_FRAME : HS_HELLO_FRAME);
     HS_SET(&w, welcome, server, (struct hs_bytes){c->host->name, strlen(c->host->name)});
+    hs_slot_owes(c->slot);
+    hs_slot_hello(c->slot, version, c->phase == HS_OPEN, c->session);
     conn_put(c, &hs_messages[HS_M_welcome], &w); /* in the form of hello */
     c->version = version;
     c->said_hello = true;
@@ -202,6 +209,7 @@ static void conn_stranger(struct hs_conn *c, const struct hs_message *m, const v
     } else if (m == &hs_messages[HS_M_hello]) {
         hs_conn_refuse(c, 400, "a second hello; one is accepted", c->now_ns);
     } else if (m == &hs_messages[HS_M_health] && ((const struct hs_health *)msg)->kind < 2) {
+        hs_slot_begin(c->slot, ((const struct hs_health *)msg)->id);
         hs_engine_submit(c->host->engine, &c->client, m, msg, c->now_ns);
     } else {
         hs_conn_refuse(c, 401, "without a token health is answered, of kind 0 and 1; hello with a token comes first",
@@ -232,6 +240,8 @@ static void conn_request(struct hs_conn *c, const struct hs_message *m, const vo
         return;
     }
     memcpy(&id, (const uint8_t *)msg + m->fields[0].offset, sizeof id);
+    if (m != &hs_messages[HS_M_cancel])
+        hs_slot_begin(c->slot, id);
     if (m != &hs_messages[HS_M_cancel] && c->now_ns >= c->opened_ns + CONN_MS(c->host->limits.session_ms)) {
         conn_error(c, &id, 401, "the session has expired; it ends with its requests", 0);
         return;
@@ -369,6 +379,7 @@ size_t hs_conn_room(struct hs_conn *c, uint8_t **at)
         hs_conn_refuse(c, 503, "no memory for a frame", c->now_ns);
         return 0;
     }
+    hs_slot_reading(c->slot, true);
     *at = c->in.at + c->in.to;
     return c->in.capacity - c->in.to;
 }
@@ -377,14 +388,18 @@ void hs_conn_took(struct hs_conn *c, size_t n, uint64_t now_ns)
 {
     c->now_ns = now_ns;
     c->in.to += n;
-    conn_frames(c);
+    if (n)
+        conn_frames(c);
+    hs_slot_reading(c->slot, buffer_used(&c->in) != 0);
 }
 
 void hs_conn_continue(struct hs_conn *c, uint64_t now_ns)
 {
     c->now_ns = now_ns;
-    if (c->phase != HS_CLOSING && buffer_used(&c->in))
+    if (c->phase != HS_CLOSING && buffer_used(&c->in)) {
         conn_frames(c);
+        hs_slot_reading(c->slot, buffer_used(&c->in) != 0);
+    }
 }
 
 void hs_conn_ended(struct hs_conn *c, uint64_t now_ns, bool gone)
@@ -405,11 +420,21 @@ size_t hs_conn_pending(const struct hs_conn *c, const uint8_t **at)
     return c->broken ? 0 : buffer_used(&c->out);
 }
 
+void hs_conn_sending(struct hs_conn *c, size_t n)
+{
+    hs_slot_sending(c->slot, n, !c->cut);
+}
+
 void hs_conn_sent(struct hs_conn *c, size_t n, uint64_t now_ns)
 {
     c->now_ns = now_ns;
     c->out.from += n;
     size_t left = buffer_used(&c->out);
+    c->cut = left > 0 && (c->cut || n > 0);
+    if (left > 0)
+        hs_slot_left(c->slot, c->cut);
+    else
+        hs_slot_sent(c->slot);
     if (left == 0) {
         c->out.from = c->out.to = 0;
         if (c->out.capacity > HS_BUFFER_KEEP)
@@ -434,6 +459,23 @@ hearth_status hs_conn_open(struct hs_conn *c, struct hs_conn_host *host, uint32_
         return hb_fail(err, HEARTH_E_MEMORY, "connection: no memory");
     host->n_strangers++;
     return HEARTH_OK;
+}
+
+void hs_conn_resume(struct hs_conn *c, struct hs_slot *slot)
+{
+    uint32_t version = slot ? atomic_load(&slot->version) : 0;
+    c->slot = slot;
+    hs_slot_take(slot);
+    if (version != 1 && version != 2)
+        return;
+    c->version = (uint8_t)version;
+    c->said_hello = true;
+    if (atomic_load(&slot->open)) {
+        memcpy(c->session, slot->session, sizeof c->session - 1);
+        c->phase = HS_OPEN;
+        c->host->n_strangers--;
+        c->client.owner = c->uid == c->host->owner_uid;
+    }
 }
 
 void hs_conn_close(struct hs_conn *c, uint64_t now_ns)

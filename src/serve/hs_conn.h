@@ -14,6 +14,7 @@
 #define HS_CONN_H
 
 #include "serve/hs_engine.h"
+#include "serve/hs_ledger.h"
 #include "serve/hs_limits.h"
 #include "serve/hs_sched.h"
 #include "serve/hs_sha256.h"
@@ -68,6 +69,7 @@ struct hs_buffer {
 struct hs_conn {
     struct hs_conn_host *host;
     struct hs_client client;
+    struct hs_slot *slot;  /* what the supervisor knows of it; NULL: there is none */
     enum hs_phase phase;
     uint8_t version;       /* 0: before hello */
     uint32_t uid;
@@ -81,6 +83,7 @@ struct hs_conn {
     uint64_t rate_ns;      /* token bucket: time up to which requests are paid for */
     uint64_t now_ns;       /* of the call in progress */
     bool said_hello;
+    bool cut;              /* what waits to be sent begins in the middle of a frame */
     bool peer_done;        /* it sends no more */
     bool broken;           /* nothing can be sent: it is over */
     const char *why;       /* it is being closed; NULL */
@@ -88,12 +91,15 @@ struct hs_conn {
 
 hearth_status hs_conn_open(struct hs_conn *c, struct hs_conn_host *host, uint32_t uid, uint64_t now_ns,
                            hearth_error *err);
+/* The slot of a supervisor's ledger, directly behind open: if an earlier worker has had the connection, it goes on
+ * where that one left it. */
+void hs_conn_resume(struct hs_conn *c, struct hs_slot *slot);
 /* Its requests end, its buffers are wiped and given back. */
 void hs_conn_close(struct hs_conn *c, uint64_t now_ns);
 
 /* Where the next bytes go, at least one; 0: nothing is read now. */
 size_t hs_conn_room(struct hs_conn *c, uint8_t **at);
-/* n bytes were put there. */
+/* n bytes were put there; also if none were. */
 void hs_conn_took(struct hs_conn *c, size_t n, uint64_t now_ns);
 /* Go on with frames that are there already: behind hs_conn_sent. */
 void hs_conn_continue(struct hs_conn *c, uint64_t now_ns);
@@ -103,8 +109,9 @@ bool hs_conn_reads(const struct hs_conn *c);
 void hs_conn_ended(struct hs_conn *c, uint64_t now_ns, bool gone);
 /* An error for the connection itself, and its end. */
 void hs_conn_refuse(struct hs_conn *c, uint32_t code, const char *text, uint64_t now_ns);
-/* Bytes to be sent; hs_conn_sent tells how many were. */
+/* Bytes to be sent; hs_conn_sending comes before the call that sends them, hs_conn_sent tells how many were. */
 size_t hs_conn_pending(const struct hs_conn *c, const uint8_t **at);
+void hs_conn_sending(struct hs_conn *c, size_t n);
 void hs_conn_sent(struct hs_conn *c, size_t n, uint64_t now_ns);
 
 /* It is over: to be closed. */

@@ -51,6 +51,14 @@
 #define HS_DRAIN_MS             30000
 #define HS_JOBS_KEEP            (16u << 20) /* memory that is kept for the next requests */
 
+/* ---- workers ---- */
+#define HS_RESTART_MS           20
+#define HS_RESTART_MOST_MS      5000
+#define HS_CRASHES              8
+#define HS_CRASHES_MS           60000
+#define HS_BLAMES               3
+#define HS_WATCHDOG_MS          10000
+
 /* ---- answers that are given again ---- */
 #define HS_CACHE_MS             30000
 #define HS_CACHE_ENTRIES        1000

@@ -2,10 +2,10 @@
  *
  *   enter   first thing in the process, which has one thread: descriptors that strayed in are closed, namespaces,
  *           no_new_privs, capabilities, Landlock. Threads that start later have all of it; these layers cannot be
- *           given to threads that run already.
+ *           given to threads that run already. Then the self-probe: children take the filter and try.
  *           ... open and map models, allocate, start threads ...
- *   close   rlimits, what Landlock still left, the self-probe, and last the filter of system calls for all threads.
- *           Only then is the first byte of a client read.
+ *   close   rlimits, what Landlock still left, and last that filter of system calls for all threads. Only then is
+ *           the first byte of a client read.
  *
  * Each layer that the system does not give is told with its reason, and the level follows from the layers and the
  * probe. Nothing is downgraded in silence: HS_SANDBOX_REQUIRE makes close fail unless the level is full. */
@@ -85,11 +85,11 @@ enum hs_probe {
     HS_PROBE_COUNT
 };
 
-enum hs_outcome {
-    HS_OUTCOME_NOT_RUN,
-    HS_OUTCOME_BLOCKED,      /* refused, or it ended the process that tried */
-    HS_OUTCOME_ALLOWED,      /* got through although the filter is in force */
-    HS_OUTCOME_NOT_ENFORCED  /* got through, and no filter is in force */
+enum hs_probed {
+    HS_PROBED_NOT_RUN,
+    HS_PROBED_BLOCKED,      /* refused, or it ended the process that tried */
+    HS_PROBED_ALLOWED,      /* got through although the filter is in force */
+    HS_PROBED_NOT_ENFORCED  /* got through, and no filter is in force */
 };
 
 enum hs_level { HS_LEVEL_NONE, HS_LEVEL_PARTIAL, HS_LEVEL_FULL };
@@ -103,7 +103,7 @@ struct hs_sandbox {
         char why[88]; /* what is in force, or why it is not */
     } layers[HS_LAYER_COUNT];
     struct {
-        enum hs_outcome outcome;
+        enum hs_probed outcome;
         int error;  /* that it failed with; 0: none */
         int killed; /* the signal that ended who tried; 0: none */
     } probes[HS_PROBE_COUNT];
@@ -111,18 +111,19 @@ struct hs_sandbox {
     uint64_t enter_ns, close_ns; /* that the calls took */
     uint32_t max_files; /* for close */
     uint64_t memory_bytes;
+    struct hs_program program;
 };
 
-/* What is missing stands in `s`; only close fails. */
+/* What is missing stands in `s`; only close fails. Starts a child for each probe and waits for it, so SIGCHLD must not
+ * be ignored; here, where the process is small and a child costs little. */
 void hs_sandbox_enter(struct hs_sandbox *s, const struct hs_sandbox_config *config);
 /* HEARTH_E_UNSUPPORTED: required, and not full; the sentence names the layer or the probe. The process should end
- * then: what could be closed is closed. Starts a child for each probe and waits for it, so SIGCHLD must not be
- * ignored. */
+ * then: what could be closed is closed. */
 hearth_status hs_sandbox_close(struct hs_sandbox *s, hearth_error *err);
 
 const char *hs_level_text(enum hs_level level);     /* none, partial, full */
 const char *hs_held_text(enum hs_held held);        /* off, not available, degraded, enforced */
-const char *hs_outcome_text(enum hs_outcome o);     /* not run, blocked, allowed, not enforced */
+const char *hs_probed_text(enum hs_probed o);     /* not run, blocked, allowed, not enforced */
 const char *hs_layer_text(enum hs_layer layer);     /* its name */
 const char *hs_probe_text(enum hs_probe probe);
 /* The report as JSON, terminated and cut at `size` if that is too small (4 KiB is enough). Returns its length. */

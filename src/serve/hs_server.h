@@ -9,6 +9,7 @@
 #define HS_SERVER_H
 
 #include "serve/hs_conn.h"
+#include "serve/hs_control.h"
 
 struct hs_server;
 
@@ -20,6 +21,7 @@ struct hs_server_config {
     uint8_t max_version;     /* 0: what this build has */
     const struct hs_limits *limits; /* copied; NULL: hs_limits_default */
     const char *name;        /* told in welcome */
+    const struct hs_worker *worker; /* of a supervisor, who accepts and gives connections; NULL: none */
 };
 
 hearth_status hs_server_open(const struct hs_server_config *config, struct hs_server **out, hearth_error *err);

@@ -127,9 +127,9 @@ void hs_probe_all(struct hs_sandbox *s, const struct hs_program *program)
         int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
         s->probes[i].killed = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
         s->probes[i].error = code < GOT_THROUGH ? code : 0;
-        s->probes[i].outcome = s->probes[i].killed || s->probes[i].error ? HS_OUTCOME_BLOCKED
-                               : code == GOT_THROUGH_NOTHING             ? HS_OUTCOME_NOT_ENFORCED
-                                                                         : HS_OUTCOME_ALLOWED; /* 0: execve */
+        s->probes[i].outcome = s->probes[i].killed || s->probes[i].error ? HS_PROBED_BLOCKED
+                               : code == GOT_THROUGH_NOTHING             ? HS_PROBED_NOT_ENFORCED
+                                                                         : HS_PROBED_ALLOWED; /* 0: execve */
     }
 }
 
@@ -143,10 +143,10 @@ const char *hs_probe_text(enum hs_probe probe)
     return probe < HS_PROBE_COUNT ? names[probe] : "?";
 }
 
-const char *hs_outcome_text(enum hs_outcome o)
+const char *hs_probed_text(enum hs_probed o)
 {
-    return o == HS_OUTCOME_BLOCKED        ? "blocked"
-           : o == HS_OUTCOME_ALLOWED      ? "allowed"
-           : o == HS_OUTCOME_NOT_ENFORCED ? "not enforced"
+    return o == HS_PROBED_BLOCKED        ? "blocked"
+           : o == HS_PROBED_ALLOWED      ? "allowed"
+           : o == HS_PROBED_NOT_ENFORCED ? "not enforced"
                                           : "not run";
 }

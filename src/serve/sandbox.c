@@ -177,6 +177,8 @@ void hs_sandbox_enter(struct hs_sandbox *s, const struct hs_sandbox_config *conf
     sandbox_no_new_privs(s);
     sandbox_capabilities(s);
     sandbox_landlock(s, config, threads);
+    if (hs_program_make(&s->program, HS_THIS_MACHINE, s->refusal, (uint32_t)getpid(), NULL) == HEARTH_OK)
+        hs_probe_all(s, &s->program);
     s->enter_ns = hb_os_now_ns() - start;
 }
 
@@ -225,6 +227,15 @@ static void sandbox_landlock_again(struct hs_sandbox *s)
         hs_landlock(NULL, 0, &abi, NULL);
 }
 
+/* The children of enter took a filter that the process cannot: what they found blocked by it is not. Landlock and the
+ * limits still hold what they hold; which that is was not tried, since no child can be started any more. */
+static void sandbox_unfiltered(struct hs_sandbox *s)
+{
+    for (int i = 0; i < HS_PROBE_COUNT; i++)
+        if (s->probes[i].outcome == HS_PROBED_BLOCKED && (s->probes[i].killed || s->refusal == HS_REFUSE_ERRNO))
+            s->probes[i].outcome = HS_PROBED_NOT_ENFORCED;
+}
+
 static hearth_status sandbox_verdict(struct hs_sandbox *s, hearth_error *err)
 {
     static const bool musts[] = {
@@ -237,8 +248,8 @@ static hearth_status sandbox_verdict(struct hs_sandbox *s, hearth_error *err)
         if (musts[i] && s->layers[i].held != HS_HELD_ENFORCED)
             lacks = hs_layer_text((enum hs_layer)i), why = s->layers[i].why;
     for (int i = 0; i < HS_PROBE_COUNT && !lacks; i++)
-        if (s->probes[i].outcome != HS_OUTCOME_BLOCKED)
-            lacks = hs_probe_text((enum hs_probe)i), why = hs_outcome_text(s->probes[i].outcome);
+        if (s->probes[i].outcome != HS_PROBED_BLOCKED)
+            lacks = hs_probe_text((enum hs_probe)i), why = hs_probed_text(s->probes[i].outcome);
     s->level = !lacks ? HS_LEVEL_FULL
                : s->layers[HS_LAYER_seccomp].held == HS_HELD_ENFORCED ||
                        s->layers[HS_LAYER_landlock].held >= HS_HELD_DEGRADED
@@ -254,21 +265,20 @@ static hearth_status sandbox_verdict(struct hs_sandbox *s, hearth_error *err)
 hearth_status hs_sandbox_close(struct hs_sandbox *s, hearth_error *err)
 {
     uint64_t start = hb_os_now_ns();
-    struct hs_program program;
     hearth_error why = {0};
     if (s->mode == HS_SANDBOX_OFF)
         return HEARTH_OK;
-    HB_TRY(hs_program_make(&program, HS_THIS_MACHINE, s->refusal, (uint32_t)getpid(), err));
     sandbox_limits(s);
     sandbox_landlock_again(s);
-    hs_probe_all(s, &program);
-    if (!sandbox_limit(RLIMIT_NPROC, 0))
+    if (!sandbox_limit(RLIMIT_NPROC, 0)) /* all threads run */
         sandbox_says(s, HS_LAYER_limits, HS_HELD_DEGRADED, "setrlimit: %s", strerror(errno));
-    if (hs_program_install(&program, true, &why) == HEARTH_OK)
+    if (hs_program_install(&s->program, true, &why) == HEARTH_OK) {
         sandbox_says(s, HS_LAYER_seccomp, HS_HELD_ENFORCED, "%d system calls, %s", (int)hs_n_calls,
                      s->refusal == HS_REFUSE_KILL ? "others end the process" : "others fail");
-    else
+    } else {
         sandbox_says(s, HS_LAYER_seccomp, HS_HELD_UNAVAILABLE, "%s", why.text);
+        sandbox_unfiltered(s);
+    }
     s->close_ns = hb_os_now_ns() - start;
     return sandbox_verdict(s, err);
 }
@@ -325,7 +335,7 @@ size_t hs_sandbox_json(const struct hs_sandbox *s, char *out, size_t size)
     n += hb_format(out + n, size - n, "},\"probes\":{");
     for (int i = 0; i < HS_PROBE_COUNT; i++)
         n += hb_format(out + n, size - n, "%s\"%s\":\"%s\"", i ? "," : "", hs_probe_text((enum hs_probe)i),
-                       hs_outcome_text(s->probes[i].outcome));
+                       hs_probed_text(s->probes[i].outcome));
     n += hb_format(out + n, size - n, "}}");
     return n;
 }

@@ -20,6 +20,7 @@
 struct server_conn {
     struct hs_conn conn;
     int fd;
+    uint32_t slot; /* of the supervisor's ledger, if there is one */
     uint32_t events; /* asked of epoll */
 };
 
@@ -58,13 +59,17 @@ static void server_drop(struct hs_server *s, uint32_t i, uint64_t now_ns)
 {
     struct server_conn *c = s->conns[i];
     hs_conn_close(&c->conn, now_ns);
+    if (c->conn.slot) /* the supervisor has it too: closing alone would not end it */
+        shutdown(c->fd, SHUT_RDWR);
     close(c->fd);
+    if (c->conn.slot)
+        hs_worker_closed(s->config.worker, c->slot);
     free(c);
     s->conns[i] = s->conns[--s->n_conns];
     s->accept_ns = 0; /* there is a descriptor again */
 }
 
-hearth_status hs_server_adopt(struct hs_server *s, int fd, uint32_t uid, hearth_error *err)
+static hearth_status server_adopt(struct hs_server *s, int fd, uint32_t uid, const uint32_t *slot, hearth_error *err)
 {
     struct server_conn *c = calloc(1, sizeof *c);
     hearth_status status = c ? HEARTH_OK : hb_fail(err, HEARTH_E_MEMORY, "connection: no memory");
@@ -73,6 +78,10 @@ hearth_status hs_server_adopt(struct hs_server *s, int fd, uint32_t uid, hearth_
     if (status == HEARTH_OK)
         status = hs_conn_open(&c->conn, &s->host, uid, hb_os_now_ns(), err);
     if (status == HEARTH_OK) {
+        if (slot) {
+            c->slot = *slot;
+            hs_conn_resume(&c->conn, hs_worker_slot(s->config.worker, *slot));
+        }
         c->fd = fd;
         c->events = EPOLLIN | EPOLLRDHUP;
         if (server_control(s, EPOLL_CTL_ADD, fd, c->events, c) == 0) {
@@ -85,6 +94,11 @@ hearth_status hs_server_adopt(struct hs_server *s, int fd, uint32_t uid, hearth_
     free(c);
     close(fd);
     return status;
+}
+
+hearth_status hs_server_adopt(struct hs_server *s, int fd, uint32_t uid, hearth_error *err)
+{
+    return server_adopt(s, fd, uid, NULL, err);
 }
 
 /* Told before the connection is anything: in the newest form, which says itself what it is. */
@@ -167,8 +181,10 @@ static void server_receive(struct hs_server *s, struct server_conn *c, uint64_t 
         }
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN)
+        if (n < 0 && errno == EAGAIN) {
+            hs_conn_took(&c->conn, 0, now_ns);
             return;
+        }
         hs_conn_ended(&c->conn, now_ns, n < 0 || hung_up);
         return;
     }
@@ -179,6 +195,7 @@ static void server_send(struct hs_server *s, struct server_conn *c, uint64_t now
     const uint8_t *at;
     size_t left;
     while ((left = hs_conn_pending(&c->conn, &at)) > 0) {
+        hs_conn_sending(&c->conn, left);
         ssize_t n = send(c->fd, at, left, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
@@ -203,6 +220,48 @@ static void server_want(struct hs_server *s, struct server_conn *c)
         return;
     c->events = events;
     server_control(s, EPOLL_CTL_MOD, c->fd, events, c);
+}
+
+/* ---- the supervisor ---- */
+
+static void server_given(struct hs_server *s, const struct hs_control *m, int fd)
+{
+    if (fd < 0)
+        return;
+    if (server_adopt(s, fd, m->uid, &m->slot, NULL) == HEARTH_OK)
+        s->accepted++;
+    else
+        hs_worker_closed(s->config.worker, m->slot); /* which ends it there */
+}
+
+static void server_control_ready(void *user, uint64_t now_ns)
+{
+    struct hs_server *s = user;
+    const struct hs_worker *w = s->config.worker;
+    struct hs_control m;
+    int fd, rc = 0;
+    (void)now_ns;
+    for (int i = 0; i < SERVER_EVENTS && (rc = hs_control_recv(w->control, &m, &fd)) == 1; i++) {
+        if (m.kind == HS_CONTROL_CONNECTION) {
+            server_given(s, &m, fd);
+            continue;
+        }
+        if (m.kind == HS_CONTROL_PING)
+            atomic_store(&w->ledger->pong, m.number);
+        else if (m.kind == HS_CONTROL_DRAIN)
+            hs_server_stop(s);
+        hb_os_handle_close(fd);
+    }
+    if (rc < 0) { /* nobody is there whom it could serve */
+        hs_server_stop(s);
+        hs_server_stop(s);
+    }
+}
+
+static hearth_status server_supervised(struct hs_server *s, hearth_error *err)
+{
+    const struct hs_watch watch = {.fd = s->config.worker->control, .ready = server_control_ready, .user = s};
+    return hs_server_watch(s, &watch, err);
 }
 
 /* ---- the loop ---- */
@@ -372,7 +431,7 @@ static hearth_status server_fill(struct hs_server *s, hearth_error *err)
     if (server_tagged(s, s->wake, SERVER_WAKE) != 0 ||
         (s->listening && server_tagged(s, s->listener, SERVER_LISTENER) != 0))
         return hb_fail(err, HEARTH_E_IO, "epoll: %s", strerror(errno));
-    return HEARTH_OK;
+    return c->worker && c->worker->ledger ? server_supervised(s, err) : HEARTH_OK;
 }
 
 hearth_status hs_server_open(const struct hs_server_config *config, struct hs_server **out, hearth_error *err)

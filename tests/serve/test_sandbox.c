@@ -145,8 +145,8 @@ static void the_level_is_full_where_the_machine_has_all(void **state)
     }
     assert_int_equal(shared->s.layers[HS_LAYER_seccomp].held, HS_HELD_ENFORCED);
     for (int i = 0; i < HS_PROBE_COUNT; i++)
-        if (shared->s.probes[i].outcome != HS_OUTCOME_BLOCKED)
-            fail_msg("%s: %s", hs_probe_text((enum hs_probe)i), hs_outcome_text(shared->s.probes[i].outcome));
+        if (shared->s.probes[i].outcome != HS_PROBED_BLOCKED)
+            fail_msg("%s: %s", hs_probe_text((enum hs_probe)i), hs_probed_text(shared->s.probes[i].outcome));
     kill(pid, SIGKILL);
     end_of(pid);
 }
@@ -251,7 +251,7 @@ static void a_kernel_without_landlock_gives_a_part_and_require_refuses(void **st
     assert_int_equal(shared->s.level, HS_LEVEL_PARTIAL);
     assert_int_equal(shared->s.layers[HS_LAYER_landlock].held, HS_HELD_UNAVAILABLE);
     assert_non_null(strstr(shared->s.layers[HS_LAYER_landlock].why, "built without it"));
-    assert_int_equal(shared->s.probes[HS_PROBE_open_write].outcome, HS_OUTCOME_BLOCKED); /* by the filter */
+    assert_int_equal(shared->s.probes[HS_PROBE_open_write].outcome, HS_PROBED_BLOCKED); /* by the filter */
     assert_int_equal(end_of(child(body_without_landlock_required)), 0);
     assert_int_equal(shared->status, HEARTH_E_UNSUPPORTED);
     assert_non_null(strstr(shared->err.text, "partial, not full: landlock"));
@@ -277,17 +277,17 @@ static void without_a_filter_the_probes_tell_what_gets_through(void **state)
     assert_int_equal(end_of(child(body_without_seccomp)), 0);
     assert_int_equal(shared->s.level, HS_LEVEL_PARTIAL);
     assert_int_equal(shared->s.layers[HS_LAYER_seccomp].held, HS_HELD_UNAVAILABLE);
-    assert_int_equal(shared->s.probes[HS_PROBE_socket_inet].outcome, HS_OUTCOME_NOT_ENFORCED);
-    assert_int_equal(shared->s.probes[HS_PROBE_mmap_exec].outcome, HS_OUTCOME_NOT_ENFORCED);
+    assert_int_equal(shared->s.probes[HS_PROBE_socket_inet].outcome, HS_PROBED_NOT_ENFORCED);
+    assert_int_equal(shared->s.probes[HS_PROBE_mmap_exec].outcome, HS_PROBED_NOT_ENFORCED);
     assert_int_equal(shared->s.probes[HS_PROBE_fork].outcome,
-                     geteuid() == 0 ? HS_OUTCOME_NOT_ENFORCED : HS_OUTCOME_BLOCKED); /* no limit holds root */
+                     geteuid() == 0 ? HS_PROBED_NOT_ENFORCED : HS_PROBED_BLOCKED); /* no limit holds root */
     if (shared->s.landlock_abi > 0) {
-        assert_int_equal(shared->s.probes[HS_PROBE_open_write].outcome, HS_OUTCOME_BLOCKED);
-        assert_int_equal(shared->s.probes[HS_PROBE_execve].outcome, HS_OUTCOME_BLOCKED);
+        assert_int_equal(shared->s.probes[HS_PROBE_open_write].outcome, HS_PROBED_BLOCKED);
+        assert_int_equal(shared->s.probes[HS_PROBE_execve].outcome, HS_PROBED_BLOCKED);
     }
     assert_int_equal(end_of(child(body_without_both)), 0);
     assert_int_equal(shared->s.level, HS_LEVEL_NONE);
-    assert_int_equal(shared->s.probes[HS_PROBE_open_write].outcome, HS_OUTCOME_NOT_ENFORCED);
+    assert_int_equal(shared->s.probes[HS_PROBE_open_write].outcome, HS_PROBED_NOT_ENFORCED);
 }
 
 static void body_in_a_container(void)
