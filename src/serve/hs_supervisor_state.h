@@ -15,7 +15,8 @@ struct sup_conn {
     uint32_t uid;
 };
 
-#define SUP_DEATHS 64
+#define SUP_DEATHS      64
+#define SUP_TURNED_AWAY 8
 
 struct supervisor {
     struct hs_supervisor_config config;
@@ -27,6 +28,8 @@ struct supervisor {
     int signals;            /* signalfd */
     sigset_t old_mask;
     uint64_t accept_ns;     /* no accept before; 0 */
+    int turned_away[SUP_TURNED_AWAY]; /* told why, and not closed yet; -1 */
+    uint32_t n_turned_away;
     /* the worker */
     pid_t pid;              /* 0: none */
     int control, files;     /* -1: none */
@@ -59,8 +62,8 @@ void sup_accept(struct supervisor *s, uint64_t now_ns);
 bool sup_accepts(struct supervisor *s, uint64_t now_ns, uint64_t *again_ns);
 /* Give held connections to the worker; false: its socket is full. */
 bool sup_hand_over(struct supervisor *s);
-/* Let go of those the worker has closed. */
-void sup_sweep(struct supervisor *s);
+/* Let go of those the worker has closed; quiet: and of those that were turned away. */
+void sup_sweep(struct supervisor *s, bool quiet);
 void sup_closed(struct supervisor *s, uint32_t slot);
 /* The worker is gone: answer, and keep what the next one can have (keep), or close all. Returns how many requests were
  * answered for. */

@@ -46,6 +46,8 @@ static _Noreturn void worker_child(struct supervisor *s, const struct hs_worker 
     for (uint32_t i = 0; i < s->config.max_connections; i++)
         if (s->conns[i].held != SUP_FREE)
             close(s->conns[i].fd);
+    for (uint32_t i = 0; i < SUP_TURNED_AWAY; i++)
+        hb_os_handle_close(s->turned_away[i]);
     close(s->signals);
     if (s->config.listener >= 0)
         close(s->config.listener);
@@ -345,7 +347,7 @@ static hearth_status sup_round(struct supervisor *s, bool *over, hearth_error *e
     if (fds[3].revents)
         sup_accept(s, now);
     if (n == 0)
-        sup_sweep(s);
+        sup_sweep(s, true);
     sup_clocks(s, now);
     *over = *over || (s->stops && s->pid == 0);
     return HEARTH_OK;
@@ -372,6 +374,7 @@ static hearth_status sup_begin(struct supervisor *s, hearth_error *err)
         return hb_fail(err, HEARTH_E_MEMORY, "supervisor: no memory");
     for (uint32_t i = 0; i < s->config.max_connections; i++)
         s->conns[i].fd = -1;
+    memset(s->turned_away, -1, sizeof s->turned_away);
     HB_TRY(hs_ledger_create(s->config.max_connections, &s->ledger, err));
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM), sigaddset(&mask, SIGINT), sigaddset(&mask, SIGCHLD);
@@ -390,8 +393,10 @@ static void sup_end(struct supervisor *s)
         while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
             ;
     }
-    if (s->ledger && s->conns)
+    if (s->ledger && s->conns) {
         sup_worker_lost(s, false);
+        sup_sweep(s, true);
+    }
     hb_os_handle_close(s->control), hb_os_handle_close(s->files);
     if (s->signals >= 0) {
         struct signalfd_siginfo info;

@@ -31,11 +31,6 @@ void sup_closed(struct supervisor *s, uint32_t slot)
         conn_free(s, slot);
 }
 
-void sup_sweep(struct supervisor *s)
-{
-    for (uint32_t i = 0; i < s->config.max_connections; i++)
-        sup_closed(s, i);
-}
 
 /* ---- accept ---- */
 
@@ -69,7 +64,18 @@ static void conn_turn_away(struct supervisor *s, int fd, uint32_t code, const ch
     size_t n = hs_binary_encode(&s->kernels, &hs_messages[HS_M_error], &e, frame, sizeof frame);
     if (n)
         (void)!send(fd, frame, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-    close(fd);
+    /* closed when others have been turned away, so that its hello does not break before it has read why */
+    shutdown(fd, SHUT_WR);
+    hb_os_handle_close(s->turned_away[s->n_turned_away % SUP_TURNED_AWAY]);
+    s->turned_away[s->n_turned_away++ % SUP_TURNED_AWAY] = fd;
+}
+
+static void conn_linger_over(struct supervisor *s)
+{
+    for (uint32_t i = 0; i < SUP_TURNED_AWAY; i++) {
+        hb_os_handle_close(s->turned_away[i]);
+        s->turned_away[i] = -1;
+    }
 }
 
 static void conn_accepted(struct supervisor *s, int fd)
@@ -94,7 +100,7 @@ static void conn_accepted(struct supervisor *s, int fd)
 void sup_accept(struct supervisor *s, uint64_t now_ns)
 {
     uint64_t again;
-    sup_sweep(s);
+    sup_sweep(s, false);
     for (int i = 0; i < ACCEPTS_AT_ONCE && sup_accepts(s, now_ns, &again); i++) {
         int fd = accept4(s->config.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
@@ -109,6 +115,14 @@ void sup_accept(struct supervisor *s, uint64_t now_ns)
         }
         return;
     }
+}
+
+void sup_sweep(struct supervisor *s, bool quiet)
+{
+    for (uint32_t i = 0; i < s->config.max_connections; i++)
+        sup_closed(s, i);
+    if (quiet)
+        conn_linger_over(s);
 }
 
 /* ---- to a worker ---- */
