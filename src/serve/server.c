@@ -59,8 +59,10 @@ static void server_drop(struct hs_server *s, uint32_t i, uint64_t now_ns)
 {
     struct server_conn *c = s->conns[i];
     hs_conn_close(&c->conn, now_ns);
-    if (c->conn.slot) /* the supervisor has it too: closing alone would not end it */
+    if (c->conn.slot) { /* the supervisor has it too: closing alone would end neither it nor its events */
+        server_control(s, EPOLL_CTL_DEL, c->fd, 0, NULL);
         shutdown(c->fd, SHUT_RDWR);
+    }
     close(c->fd);
     if (c->conn.slot)
         hs_worker_closed(s->config.worker, c->slot);

@@ -252,17 +252,29 @@ class Server:
     def client(self, **options):
         return Client(self.path, **options)
 
-    def fds(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+    def workers(self):
+        """Of the supervisor; none with --no-supervisor."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
+            return [int(x) for x in f.read().split()]
+
+    def fds(self, *pids):
+        """Of supervisor and worker together, or of these processes."""
+        return sum(len(os.listdir(f"/proc/{p}/fd")) for p in pids or [self.pid, *self.workers()])
 
     def status(self, key):
-        with open(f"/proc/{self.pid}/status") as f:
-            return int(next(line for line in f if line.startswith(key + ":")).split()[1])
+        total = 0
+        for p in [self.pid, *self.workers()]:
+            with open(f"/proc/{p}/status") as f:
+                total += int(next(line for line in f if line.startswith(key + ":")).split()[1])
+        return total
 
     def cpu(self):
-        with open(f"/proc/{self.pid}/stat") as f:
-            t = f.read().rsplit(")", 1)[1].split()
-        return (int(t[11]) + int(t[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for p in [self.pid, *self.workers()]:
+            with open(f"/proc/{p}/stat") as f:
+                t = f.read().rsplit(")", 1)[1].split()
+            ticks += int(t[11]) + int(t[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self, number=signal.SIGTERM, timeout=60):
         if self.process.poll() is None:
