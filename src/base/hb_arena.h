@@ -21,8 +21,23 @@
 
 #include "base/hb_error.h"
 #include <stdatomic.h>
+#include <string.h>
 
 #define HB_ARENA_ALIGN 64
+
+/* Zeros over what somebody said, also where the compiler sees that nobody reads them: before a free. */
+HB_INLINE void hb_wipe(void *p, size_t n)
+{
+#if defined(__GNUC__)
+    if (n > 0)
+        memset(p, 0, n);
+    __asm__ volatile("" : : "r"(p) : "memory");
+#else
+    volatile uint8_t *at = p;
+    for (size_t i = 0; i < n; i++)
+        at[i] = 0;
+#endif
+}
 
 /* Allocator hooks of a host with a heap. free is told the size that alloc was asked for. alloc
  * returns memory aligned to 16 bytes at least, or NULL. */

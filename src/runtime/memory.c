@@ -139,7 +139,7 @@ static void *call_alloc(void *user, size_t size)
 static void call_free(void *user, void *p, size_t size)
 {
     struct hr_call *c = user;
-    memset(p, 0, size);
+    hb_wipe(p, size);
     c->more -= size;
     memory_free(c->memory, p, size);
 }
@@ -209,7 +209,7 @@ hearth_status hr_call_end(struct hr_call *c, hearth_status status, hearth_error 
     size_t used = !m ? 0 : c->arena.chunks ? m->call_bytes : hb_arena_used(&c->arena);
     hb_arena_release(&c->arena);
     if (m) {
-        memset(c->block, 0, used);
+        hb_wipe(c->block, used);
         hb_slots_give(&m->calls, (uint32_t)(c - m->call));
     }
     return status;
@@ -234,7 +234,7 @@ hearth_status hearth_memory_give_buffer(hearth_memory *m, void *buffer, hearth_e
     size_t off = (size_t)((uintptr_t)buffer - (uintptr_t)m->buffer_block), i = off / HEARTH_BUFFER_BYTES;
     if (off % HEARTH_BUFFER_BYTES || i >= m->buffers.n)
         return hb_fail(err, HEARTH_E_ARGUMENT, "buffer: it is none of this memory's");
-    memset(buffer, 0, HEARTH_BUFFER_BYTES);
+    hb_wipe(buffer, HEARTH_BUFFER_BYTES);
     if (!hb_slots_give(&m->buffers, (uint32_t)i))
         return hb_fail(err, HEARTH_E_STATE, "buffer: number %zu was given back before", i);
     return HEARTH_OK;

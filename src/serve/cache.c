@@ -1,6 +1,7 @@
 /* A ring of answers in the order of their making: see hs_cache.h. A table of chains finds them by the first bits of
  * their keys. */
 #include "serve/hs_cache.h"
+#include "base/hb_arena.h"
 #include "serve/hs_limits.h"
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static void cache_drop_first(struct hs_cache *c)
     while (*at != c->first + 1)
         at = &c->entries[*at - 1].next;
     *at = e->next;
-    memset(e->block, 0, e->bytes);
+    hb_wipe(e->block, e->bytes);
     free(e->block);
     c->bytes -= e->bytes;
     c->first = (c->first + 1) % HS_CACHE_ENTRIES;

@@ -19,7 +19,7 @@ static size_t buffer_used(const struct hs_buffer *b)
 static void buffer_wipe(struct hs_buffer *b, size_t keep)
 {
     if (b->at)
-        memset(b->at, 0, b->capacity);
+        hb_wipe(b->at, b->capacity);
     if (b->capacity > keep) {
         free(b->at);
         *b = (struct hs_buffer){0};
@@ -45,7 +45,7 @@ static bool buffer_reserve(struct hs_buffer *b, size_t n)
         if (used)
             memcpy(at, b->at + b->from, used);
         if (b->at)
-            memset(b->at, 0, b->capacity);
+            hb_wipe(b->at, b->capacity);
         free(b->at);
         b->at = at;
         b->capacity = capacity;
@@ -483,7 +483,7 @@ void hs_conn_close(struct hs_conn *c, uint64_t now_ns)
     c->now_ns = now_ns;
     conn_closing(c, "closed");
     buffer_wipe(&c->out, 0);
-    memset(c->session, 0, sizeof c->session);
+    hb_wipe(c->session, sizeof c->session);
 }
 
 bool hs_conn_over(const struct hs_conn *c)

@@ -211,6 +211,8 @@ void hs_engine_destroy(struct hs_engine *e)
         return;
     for (uint32_t i = 0; e->jobs && i < e->n_jobs; i++)
         hb_arena_release(&e->jobs[i].arena);
+    if (e->ids)
+        hb_wipe(e->ids, e->n_ids * sizeof *e->ids);
     hb_arena_release(&e->arena);
     hs_cache_close(e->cache);
     free(e);

@@ -15,7 +15,7 @@ static void *engine_job_alloc(void *user, size_t size)
 static void engine_job_free(void *user, void *ptr, size_t size)
 {
     (void)user;
-    memset(ptr, 0, size);
+    hb_wipe(ptr, size);
     free(ptr);
 }
 
@@ -35,7 +35,7 @@ static void engine_leave(void *user, void *ptr, size_t size)
 static void engine_job_wipe(struct hs_engine *e, struct hs_job *job)
 {
     if (job->arena.base)
-        memset(job->arena.base, 0, job->arena.used); /* the chunks before are wiped as they are freed */
+        hb_wipe(job->arena.base, job->arena.used); /* the chunks before are wiped as they are freed */
     hb_arena_clear(&job->arena);
     if (e->kept + job->arena.size > HS_JOBS_KEEP)
         hb_arena_release(&job->arena);

@@ -1,8 +1,10 @@
 /* A connection without a socket: time-outs of each phase to the nanosecond, and that messages allocate nothing. */
+#define _GNU_SOURCE
 #include "test_support.h"
 #include "base/hb_reader.h"
 #include "base/os/hb_os.h"
 #include "serve/serve_noop.h"
+#include <malloc.h>
 
 /* ---- counting what is allocated (the linker's --wrap) ---- */
 
@@ -33,6 +35,23 @@ void *__wrap_calloc(size_t n, size_t size)
 void *__wrap_realloc(void *p, size_t n)
 {
     return refused() ? NULL : __real_realloc(p, n);
+}
+
+/* ---- what is freed ---- */
+
+#define SAID "what the client said "
+void __real_free(void *p);
+void __wrap_free(void *p);
+static const char *watch_for[3]; /* texts that no freed block may hold */
+static uint64_t freed, freed_unwiped;
+
+void __wrap_free(void *p)
+{
+    size_t n = p && watch_for[0] ? malloc_usable_size(p) : 0;
+    freed += n > 0;
+    for (int i = 0; i < 3 && n > 0; i++)
+        freed_unwiped += memmem(p, n, watch_for[i], strlen(watch_for[i])) != NULL;
+    __real_free(p);
 }
 
 /* ---- a server around it ---- */
@@ -236,6 +255,45 @@ static void generating_allocates_nothing(void **state)
     tiny_close();
 }
 #endif
+
+/* Questions and answers that made buffers and arenas grow are in none of the blocks that are given back. */
+static void nothing_said_is_in_freed_memory(void **state)
+{
+    (void)state;
+    static char prompt[60000];
+    static uint8_t frame[70000];
+    static uint32_t ids[4000];
+    uint32_t counts[HS_M_COUNT] = {0};
+    for (size_t i = 0; i + sizeof SAID < sizeof prompt; i += sizeof SAID - 1)
+        memcpy(prompt + i, SAID, sizeof SAID - 1);
+    for (size_t i = 0; i < HB_COUNT(ids); i++)
+        ids[i] = 0x44434241; /* "ABCD" in an array, five bytes each on the wire */
+    begin_on(&noop);
+    say_hello();
+    watch_for[2] = "ABCDABCDABCDABCD";
+    watch_for[0] = SAID SAID;
+    watch_for[1] = "The kettle sang and the old clock"; /* of NOOP_TEXT */
+    for (uint64_t id = 1; id <= 12; id++) {
+        struct hs_generate g = {0};
+        HS_SET(&g, generate, id, id);
+        HS_SET(&g, generate, max_tokens, 3);
+        if (id % 3)
+            HS_SET(&g, generate, prompt, (struct hs_bytes){prompt, id % 2 ? sizeof prompt : 100});
+        else
+            HS_SET(&g, generate, prompt_tokens, (struct hs_tokens){.values = ids, .n = HB_COUNT(ids)});
+        size_t n = hs_binary_encode(&host.kernels, &hs_messages[HS_M_generate], &g, frame, sizeof frame);
+        assert_true(n > 0);
+        put(frame, n);
+        while (hs_engine_step(host.engine, now)) {
+        }
+    }
+    take(counts);
+    assert_int_equal(counts[HS_M_done], 12);
+    end();
+    watch_for[0] = NULL;
+    assert_true(freed > 4);
+    assert_int_equal(freed_unwiped, 0);
+}
 
 /* A server's life in which one allocation is refused, each in its turn. Returns false when none was any more. */
 static bool life_without(uint64_t n, const struct hs_engine_model *model, uint64_t *ends, uint64_t *errors)
@@ -502,6 +560,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_allocate_nothing),
+        cmocka_unit_test(nothing_said_is_in_freed_memory),
 #if HEARTH_WITH_GGUF
         cmocka_unit_test(generating_allocates_nothing),
 #endif
