@@ -1,6 +1,7 @@
 /* hearth bench: tokens per second of prompts and of generation, in llama-bench's columns. Lists of
  * -p, -n, -d and -t multiply out to one row each. */
 #include "bench.h"
+#include "bench_suites.h"
 #include "bench/instruments/bn_machine.h"
 #include "commands.h"
 #include "commit.h"
@@ -15,10 +16,8 @@ struct bench_settings {
     struct hc_ints p, n, d, t, seqs;
     int32_t reps;
     int32_t batch;
-    bool no_kv_cache;
-    const char *type_k;
-    const char *type_v;
     const char *format;
+    struct bench_suites suites; /* and no_kv_cache, type_k, type_v of both */
 };
 
 #define BENCH_MOST_ROWS 256
@@ -52,8 +51,8 @@ static void bench_describe(const struct bench_settings *s, const struct hc_model
     SET(model_type, "%s%s %.0fM %s", strstr(m->info.name, "synthetic") ? "synthetic " : "", m->info.architecture,
         (double)m->info.n_params * 1e-6,
         m->info.file_type);
-    SET(type_k, "%s", s->type_k);
-    SET(type_v, "%s", s->type_v);
+    SET(type_k, "%s", s->suites.type_k);
+    SET(type_v, "%s", s->suites.type_v);
     SET(test, "%s%d", test->n_prompt ? "pp" : "tg",
         (int)(test->n_prompt ? test->n_prompt : test->n_gen));
     size_t used = strlen(row->test);
@@ -61,7 +60,7 @@ static void bench_describe(const struct bench_settings *s, const struct hc_model
         used += (size_t)snprintf(row->test + used, sizeof row->test - used, " x%d", (int)test->n_seqs);
     if (test->n_depth)
         snprintf(row->test + used, sizeof row->test - used, " @ d%d", (int)test->n_depth);
-    if (s->no_kv_cache)
+    if (s->suites.no_kv_cache)
         strcat(row->test, " no kv");
     gmtime_r(&now, &utc);
     strftime(row->test_time, sizeof row->test_time, "%Y-%m-%dT%H:%M:%SZ", &utc);
@@ -91,7 +90,7 @@ static int bench_one(const struct bench_settings *s, const struct hc_model *m,
     int rc = bench_measure(m, hs, &test, row);
     if (rc != HC_OK)
         return rc;
-    if (s->no_kv_cache)
+    if (s->suites.no_kv_cache)
         row->gb_s = NAN; /* it counts a token's way with the cache */
     fprintf(stderr, "%s, %d threads: %.2f t/s\n", row->test, (int)hs->info.n_threads, row->avg_ts);
     rows->n++;
@@ -135,9 +134,9 @@ static int bench_threads(const struct bench_settings *s, const struct hc_model *
     hearth_session_config config = {.n_ctx = ctx ? (int32_t)ctx : 1,
                                     .n_batch = batch ? batch : 1,
                                     .n_seqs = seqs,
-                                    .flags = s->no_kv_cache ? HEARTH_SESSION_NO_KV_CACHE : 0,
-                                    .kv_type_k = s->type_k,
-                                    .kv_type_v = s->type_v};
+                                    .flags = s->suites.no_kv_cache ? HEARTH_SESSION_NO_KV_CACHE : 0,
+                                    .kv_type_k = s->suites.type_k,
+                                    .kv_type_v = s->suites.type_v};
     struct hc_session hs;
     int rc = hc_session_open(&common, m, &config, &hs);
     if (rc == HC_OK)
@@ -162,9 +161,27 @@ static void bench_add_bandwidth(struct bench_rows *rows)
     }
 }
 
+/* bench tier, bench SUITE and the like. */
+static int bench_named(const struct bench_settings *s)
+{
+#if HEARTH_WITH_BENCHMARKS
+    struct bench_suites suites = s->suites;
+    suites.threads = s->t.item[0];
+    suites.n_prompt = s->p.item[0];
+    suites.n_gen = s->n.item[0];
+    return bench_suites_run(&s->common, &suites);
+#else
+    return hc_fail(HC_USAGE, s->common.rest[0], "not in this build, which was made without HEARTH_BENCHMARKS");
+#endif
+}
+
 static int bench_run(const void *settings)
 {
     const struct bench_settings *s = settings;
+    if (s->common.n_rest > 0)
+        return bench_named(s);
+    if (!s->common.model)
+        return hc_fail(HC_USAGE, "-m", "no model given");
     const char *format = s->common.json ? "json" : s->format;
     if (!bench_format_known(format))
         return hc_fail(HC_USAGE, "-o", "%s; md, csv, json, jsonl and sql are accepted", format);
@@ -192,15 +209,26 @@ static const struct hc_option bench_options[] = {
     {"-d", HC_INTS, FIELD(d), 0, 1 << 24, "LIST", "positions that stand before the test (0)"},
     {"--seqs", HC_INTS, FIELD(seqs), 1, 4096, "LIST",
      "sequences that generate together; figures are of all (1)"},
-    {"--no-kv-cache", HC_FLAG, FIELD(no_kv_cache), 0, 0, NULL,
+    {"--no-kv-cache", HC_FLAG, FIELD(suites.no_kv_cache), 0, 0, NULL,
      "compute every token from the beginning of the text"},
     {"-t", HC_INTS, FIELD(t), 0, 1024, "LIST",
      "threads; 0: what CPU affinity and cgroup quota allow (0)"},
     {"-r", HC_INT, FIELD(reps), 1, BENCH_MOST_SAMPLES, "REPS", "repetitions (5)"},
     {"-b", HC_INT, FIELD(batch), 1, INT32_MAX, "CHUNK", "prompt tokens in one step (512)"},
-    {"--ctk", HC_TEXT, FIELD(type_k), 0, 0, "TYPE", "type of the key cache (f16)"},
-    {"--ctv", HC_TEXT, FIELD(type_v), 0, 0, "TYPE", "type of the value cache (f16)"},
+    {"--ctk", HC_TEXT, FIELD(suites.type_k), 0, 0, "TYPE", "type of the key cache (f16)"},
+    {"--ctv", HC_TEXT, FIELD(suites.type_v), 0, 0, "TYPE", "type of the value cache (f16)"},
     {"-o", HC_TEXT, FIELD(format), 0, 0, "FORMAT", "md, csv, json, jsonl or sql (md)"},
+    {"--models", HC_TEXT, FIELD(suites.models), 0, 0, "DIR", "suites: another folder with model files"},
+    {"--fixtures", HC_TEXT, FIELD(suites.fixtures), 0, 0, "DIR", "suites: prompts, models and tiers (fixtures)"},
+    {"--out", HC_TEXT, FIELD(suites.out), 0, 0, "DIR", "suites: where report.json, .md and .html go (bench-report)"},
+    {"--save", HC_TEXT, FIELD(suites.save), 0, 0, "NAME", "suites: keep the report as a baseline"},
+    {"--compare", HC_TEXT, FIELD(suites.compare), 0, 0, "NAME",
+     "suites: exit status 1 if throughput is 10 %, latency 10 % or memory 15 % worse than in the baseline"},
+    {"--smoke", HC_FLAG, FIELD(suites.smoke), 0, 0, NULL, "suites: everything once, checked, not timed"},
+    {"--handicap", HC_REAL, FIELD(suites.handicap), 0, 1000, "PERCENT",
+     "suites: make every timed stretch longer, to see that --compare finds it"},
+    {"--no-v2", HC_FLAG, FIELD(suites.no_v2), 0, 0, NULL, "suites: without the binary encoding"},
+    {"-c", HC_INT, FIELD(suites.ctx), 0, INT32_MAX, "CTX", "probe: context (the model's)"},
     {"--seq", HC_LATER, 0, 0, 0, "LIST", "ONNX models"},
     {"--batch", HC_LATER, 0, 0, 0, "LIST", "ONNX models"},
     HC_OPTIONS_END,
@@ -213,16 +241,19 @@ static const struct bench_settings bench_defaults = {
     .t = {{0}, 1},
     .seqs = {{1}, 1},
     .reps = 5,
-    .type_k = "f16",
-    .type_v = "f16",
     .format = "md",
+    .suites = {.type_k = "f16", .type_v = "f16", .fixtures = "fixtures", .out = "bench-report"},
 };
 
 const struct hc_command hc_command_bench = {
     .name = "bench",
-    .synopsis = "-m FILE [-p 512] [-n 128] [-d DEPTH] [-t LIST] [-r REPS] [-o FORMAT]",
+    .synopsis = "-m FILE [-p 512] [-n 128] [-d DEPTH] [-t LIST] [-r REPS] [-o FORMAT]\n"
+                "       hearth bench tier 1|2|3|full | SUITE... | compare BEFORE NOW | probe -m FILE",
     .text = "Times prompts (pp) and generation (tg). Lists are numbers with commas and multiply out to\n"
-            "a row each. Every test runs once before it is timed, to warm up and to be checked.",
+            "a row each. Every test runs once before it is timed, to warm up and to be checked.\n"
+            "tier runs the suites of fixtures/tiers with exactly their features, and says met, not met or not run to\n"
+            "every target; a suite can run alone (docs/benchmarks.md). probe prints times and memory of one model.",
+    .takes_rest = true,
     .options = bench_options,
     .settings_size = sizeof(struct bench_settings),
     .defaults = &bench_defaults,
