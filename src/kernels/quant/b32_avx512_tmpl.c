@@ -336,11 +336,12 @@ void HK_BODY(stream, avx512)(float *restrict y, const void *restrict w, size_t r
     }
 }
 
-/* One stretch of up to 16 rows to the parts of a tile. While row r is read, what is at ahead +
- * r * ahead_step is fetched. */
+/* One stretch of up to 16 rows to the parts of a tile. While row r is read, what is at ahead + r * ahead_step
+ * is fetched, and with `again` what is two stretches further on, in case that was dropped when it was asked for
+ * first. */
 HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *rows,
                                 size_t row_bytes, size_t n_rows, size_t n_blocks,
-                                const uint8_t *ahead, size_t ahead_step)
+                                const uint8_t *ahead, size_t ahead_step, const bool again)
 {
     HB_ALIGNAS(64) uint8_t codes[16][256];
     struct b32_stored stored;
@@ -359,6 +360,8 @@ HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *r
         for (int i = 0; i < 4; i++)
             _mm512_store_si512(codes[r] + 64 * i, z[i]);
         hk512_prefetch(ahead + r * ahead_step, 8 * B32_BYTES);
+        if (again)
+            hk512_prefetch(rows + r * row_bytes + 16 * B32_BYTES, 8 * B32_BYTES);
     }
     uint8_t last[512];
     for (size_t z = 0; z < 4 && z / 2 * 4 < n_blocks; z++) {
@@ -381,6 +384,7 @@ HB_INLINE void b32_pack_stretch(uint8_t *u, float *d, float *m, const uint8_t *r
     }
 }
 
+/* The rows ahead are those of the next group: the tile that is made here is multiplied before. */
 void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t row_bytes,
                            size_t n_rows, size_t n)
 {
@@ -391,7 +395,9 @@ void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t r
         const struct hk_b32_piece p = hk_b32_piece_of(s, n / 32);
         const uint8_t *rows = (const uint8_t *)w + p.block * B32_BYTES;
         b32_pack_stretch(u + p.block * 512, d + p.block * 16, m + p.block * 16, rows, row_bytes,
-                         n_rows, p.n_blocks, rows + 16 * B32_BYTES, row_bytes);
+                         n_rows, p.n_blocks,
+                         (const uint8_t *)w + 16 * (HK_TILE_GROUP * row_bytes + 8 * s * B32_BYTES),
+                         8 * B32_BYTES, true);
     }
 }
 
@@ -426,7 +432,7 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
                                  row_bytes, n_group - 16 * t < 16 ? n_group - 16 * t : 16,
                                  p.n_blocks,
                                  at + 16 * (HK512_TILES * row_bytes + 8 * s * B32_BYTES),
-                                 8 * B32_BYTES);
+                                 8 * B32_BYTES, false);
             }
             hk_tile_b32_stretch__avx512(acc, tile->u + 512 * p.first, tile->d + 16 * p.first,
                                         tile->m + 16 * p.first, n_group > 16 ? sizeof *tile : 0,

@@ -263,11 +263,12 @@ HB_INLINE void k_few_direct(float *restrict y, size_t ldy, const void *restrict 
     }
 }
 
-/* One stretch of up to 16 rows to the parts of a tile. While row r is read, what is at ahead +
- * r * ahead_step is fetched. */
+/* One stretch of up to 16 rows to the parts of a tile. While row r is read, what is at ahead + r * ahead_step
+ * is fetched, and with `again` what is two blocks further on, in case that was dropped when it was asked for
+ * first. */
 HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, float *dmin,
                               const uint8_t *rows, size_t row_bytes, size_t n_rows,
-                              const uint8_t *ahead, size_t ahead_step)
+                              const uint8_t *ahead, size_t ahead_step, const bool again)
 {
     HB_ALIGNAS(64) uint8_t codes[16][256];
     HB_ALIGNAS(64) int8_t scs[16][16], mns[16][16];
@@ -290,6 +291,8 @@ HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, floa
             _mm512_store_si512(codes[r] + 64 * i, z[i]);
         stored[r] = k_stored_at(block);
         hk512_prefetch(ahead + r * ahead_step, K_BYTES);
+        if (again)
+            hk512_prefetch(block + 2 * K_BYTES, K_BYTES);
     }
 #define K_OUT0(i)      K_OUT_AT(0, i)
 #define K_OUT1(i)      K_OUT_AT(1, i)
@@ -322,6 +325,7 @@ HB_INLINE void k_pack_stretch(uint8_t *u, int8_t *sc, int8_t *mn, float *d, floa
         _mm512_store_ps(dmin, dmins);
 }
 
+/* The rows ahead are those of the next group: the tile that is made here is multiplied before. */
 void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t row_bytes,
                            size_t n_rows, size_t n)
 {
@@ -332,7 +336,9 @@ void HK_BODY(pack, avx512)(void *restrict tile, const void *restrict w, size_t r
     for (size_t b = 0; b < n / 256; b++) {
         const uint8_t *rows = (const uint8_t *)w + b * K_BYTES;
         k_pack_stretch(u + b * 4096, sc + b * K_SUBS * 16, mn + b * K_SUBS * 16, d + b * 16,
-                       dmin + b * 16, rows, row_bytes, n_rows, rows + 2 * K_BYTES, row_bytes);
+                       dmin + b * 16, rows, row_bytes, n_rows,
+                       (const uint8_t *)w + 16 * (HK_TILE_GROUP * row_bytes + b * K_BYTES), K_BYTES,
+                       true);
     }
 }
 
@@ -371,7 +377,7 @@ void HK_BODY(few, avx512)(float *restrict y, size_t ldy, const void *restrict w,
                 k_pack_stretch(tile[t].u, tile[t].sc, tile[t].mn, tile[t].d, tile[t].dmin,
                                at + b * K_BYTES, row_bytes,
                                n_group - 16 * t < 16 ? n_group - 16 * t : 16,
-                               at + 16 * (HK512_TILES * row_bytes + b * K_BYTES), K_BYTES);
+                               at + 16 * (HK512_TILES * row_bytes + b * K_BYTES), K_BYTES, false);
             }
             stretch(acc, tile->u, tile->sc, tile->mn, tile->d, tile->dmin,
                     n_group > 16 ? sizeof *tile : 0, hk512_cols_at(x, x_stride, n, b, HK_STRETCH),
