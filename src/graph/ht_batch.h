@@ -2,8 +2,8 @@
  * where the KV cache keeps that sequence's pages. Filled by the runtime, which owns the pages; read
  * by kv_put and attention.
  *
- * The cache, per layer:   [kv head][page][ K page | V page ]   so that one head's consecutive pages
- * are one stream. Page layouts: kernels.h. */
+ * A layer's part of a page is [kv head][ K page | V page ]; where the parts stand is the owner's matter
+ * (runtime/hr_kv.h). Page layouts: kernels.h. */
 #ifndef HT_BATCH_H
 #define HT_BATCH_H
 

@@ -1,7 +1,8 @@
 /* The KV cache: pages of HK_KV_PAGE positions, a page table per sequence, reference counts.
  *
- * A page id stands for the same slot in every layer and head; the bytes lie layer by layer, head by
- * head (graph/ht_batch.h). A page also keeps the tokens of its positions. Sequences may share pages
+ * A page id stands for the same slot in every layer and head, whose bytes lie beside one another, layer by
+ * layer, head by head: pages that nobody has used yet are memory that nobody has touched, however large
+ * the cache is. A page also keeps the tokens of its positions. Sequences may share pages
  * (fork, match); a page with more than one owner is copied before somebody writes to it. Free pages
  * are a stack.
  *

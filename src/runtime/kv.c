@@ -16,27 +16,14 @@ static bool kv_shape(struct hr_kv *kv, const struct ht_lm *lm)
         struct ht_kv_layer_view *l = &kv->layers[i];
         size_t heads;
         l->v_off = hk_kv_page_bytes(kv->view.type_k, (size_t)shape->d_k);
-        l->page_stride = l->v_off + hk_kv_page_bytes(kv->view.type_v, (size_t)shape->d_v);
-        if (!hb_mul_size(l->page_stride, (size_t)shape->n_kv_heads, &heads) ||
+        l->head_stride = l->v_off + hk_kv_page_bytes(kv->view.type_v, (size_t)shape->d_v);
+        if (!hb_mul_size(l->head_stride, (size_t)shape->n_kv_heads, &heads) ||
             !hb_add_size(kv->page_bytes, heads, &kv->page_bytes))
             return false;
     }
+    for (int32_t i = 0; i < lm->n_layers; i++)
+        kv->layers[i].page_stride = kv->page_bytes;
     kv->token_bytes = kv->page_bytes / HK_KV_PAGE;
-    return true;
-}
-
-/* Bytes of n_pages pages; each layer starts on a line. */
-static bool kv_lay_out(struct hr_kv *kv, size_t n_pages)
-{
-    kv->bytes = 0;
-    for (int32_t i = 0; i < kv->n_layers; i++) {
-        struct ht_kv_layer_view *l = &kv->layers[i];
-        size_t bytes;
-        if (!hb_mul_size(l->page_stride, n_pages, &l->head_stride) ||
-            !hb_mul_size(l->head_stride, (size_t)kv->shape[i].n_kv_heads, &bytes) ||
-            !hb_align_size(bytes, 64, &bytes) || !hb_add_size(kv->bytes, bytes, &kv->bytes))
-            return false;
-    }
     return true;
 }
 
@@ -44,17 +31,14 @@ static bool kv_lay_out(struct hr_kv *kv, size_t n_pages)
 static hearth_status kv_pages_fit(struct hr_kv *kv, const struct hr_kv_config *c, hearth_error *err)
 {
     size_t pages = kv_pages_of(c->n_tokens);
-    bool fits = kv_lay_out(kv, pages);
-    if (c->max_bytes && kv->page_bytes && (!fits || kv->bytes > c->max_bytes)) {
-        uint64_t most = c->max_bytes / kv->page_bytes; /* without the lines' padding */
+    if (c->max_bytes && kv->page_bytes) {
+        uint64_t most = c->max_bytes / kv->page_bytes;
         pages = pages < most ? pages : (size_t)most;
-        while (pages > 0 && (!(fits = kv_lay_out(kv, pages)) || kv->bytes > c->max_bytes))
-            pages--;
         if (pages == 0)
             return hb_fail(err, HEARTH_E_LIMIT, "KV cache: %llu bytes; a page takes %zu",
                            (unsigned long long)c->max_bytes, kv->page_bytes);
     }
-    if (!fits)
+    if (!hb_mul_size(pages, kv->page_bytes, &kv->bytes))
         return hb_fail(err, HEARTH_E_MEMORY, "KV cache: %zu pages overflow", pages);
     kv->n_pages = kv->n_free = (uint32_t)pages;
     return HEARTH_OK;
@@ -107,7 +91,7 @@ void hr_kv_place(struct hr_kv *kv, void *block)
     uint8_t *at = block;
     for (int32_t i = 0; i < kv->n_layers; i++) {
         kv->layers[i].base = at;
-        at += hb_round_up(kv->layers[i].head_stride * (size_t)kv->shape[i].n_kv_heads, 64);
+        at += kv->layers[i].head_stride * (size_t)kv->shape[i].n_kv_heads;
     }
 }
 
@@ -135,10 +119,8 @@ void hr_kv_drop_page(struct hr_kv *kv, uint32_t page)
 
 static void kv_copy_page(struct hr_kv *kv, uint32_t from, uint32_t to)
 {
-    for (int32_t i = 0; i < kv->n_layers; i++)
-        for (int32_t h = 0; h < kv->shape[i].n_kv_heads; h++)
-            memcpy(ht_kv_page(&kv->layers[i], h, to), ht_kv_page(&kv->layers[i], h, from),
-                   kv->layers[i].page_stride);
+    if (kv->n_layers > 0)
+        memcpy(ht_kv_page(&kv->layers[0], 0, to), ht_kv_page(&kv->layers[0], 0, from), kv->page_bytes);
     memcpy(kv->tokens + (size_t)to * HK_KV_PAGE, kv->tokens + (size_t)from * HK_KV_PAGE,
            HK_KV_PAGE * sizeof *kv->tokens);
     kv->count.copied_pages++;

@@ -111,10 +111,10 @@ static uint8_t *file_put_page(const struct hr_kv *kv, const struct hk_table *ker
     out += HK_KV_PAGE * sizeof(int32_t);
     for (int32_t i = 0; i < kv->n_layers; i++)
         for (int32_t h = 0; h < kv->shape[i].n_kv_heads; h++) {
-            memcpy(out, ht_kv_page(&kv->layers[i], h, page), kv->layers[i].page_stride);
+            memcpy(out, ht_kv_page(&kv->layers[i], h, page), kv->layers[i].head_stride);
             if (n < HK_KV_PAGE)
                 file_clear_rest(kv, kernels, i, out, n);
-            out += kv->layers[i].page_stride;
+            out += kv->layers[i].head_stride;
         }
     return out;
 }
@@ -284,8 +284,8 @@ static void file_take_page(struct hr_kv *kv, uint32_t page, const uint8_t *at)
     at += HK_KV_PAGE * sizeof(int32_t);
     for (int32_t i = 0; i < kv->n_layers; i++)
         for (int32_t h = 0; h < kv->shape[i].n_kv_heads; h++) {
-            memcpy(ht_kv_page(&kv->layers[i], h, page), at, kv->layers[i].page_stride);
-            at += kv->layers[i].page_stride;
+            memcpy(ht_kv_page(&kv->layers[i], h, page), at, kv->layers[i].head_stride);
+            at += kv->layers[i].head_stride;
         }
 }
 
