@@ -211,9 +211,9 @@ static int watch_status(struct client *c)
         printf(",\"ready\":%s", answer.report.ok ? "true" : "false");
     watch_section(json, "health", answer.report.body, ",");
     rc = watch_metrics(c, false, &answer);
-    if (rc != HC_OK)
+    if (rc != HC_OK && rc != HC_USAGE) /* 400: a server without metrics, as the line on stderr says */
         return rc;
-    watch_section(json, "metrics", answer.report.body, ",");
+    watch_section(json, "metrics", rc == HC_OK ? answer.report.body : (struct hs_bytes){"", 0}, ",");
     fputs(json ? ",\"models\":" : "models\n", stdout);
     if (json) {
         j.inside = false;

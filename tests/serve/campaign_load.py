@@ -65,27 +65,30 @@ class Campaign:
     # ---- campaigns ----
 
     def clients(self):
-        """Throughput against number of clients, each of which asks again when it was answered."""
+        """Throughput against number of clients, each of which asks again when it was answered: the best of the
+        rounds, in which the cells take turns."""
         kinds = {"books": ["--words", "8,32,64", "-n", 32],
                  "mood": ["--generate", 0, "--classify", 1, "--words", "8,32"]}
+        best = {}
         with self.server() as s:
-            for kind, args in kinds.items():
-                alone = None
+            for kind, args in [x for _ in range(self.args.rounds) for x in kinds.items()]:
                 for n in CLIENTS:
                     got = self.load(s, "--clients", n, "--duration", self.args.seconds, *args)
-                    total = got["latency_ms"]["generate" if kind == "books" else "classify"]
-                    rate = got["tokens_per_s"] if kind == "books" else got["requests_per_s"]
-                    alone = alone or rate
-                    fair = got["fairness"]
-                    self.row("clients", model=kind, clients=n, requests_per_s=got["requests_per_s"],
-                             tokens_per_s=got["tokens_per_s"], of_alone=rate / alone,
-                             first_ms=got["latency_ms"].get("first_token", {}).get("p50", 0),
-                             inter_ms=got["latency_ms"].get("inter_token", {}).get("p50", 0), p50_ms=total["p50"],
-                             p95_ms=total["p95"], p99_ms=total["p99"], max_ms=total["max"],
-                             jain=fair["jain_requests"], least=fair["min_requests"], most=fair["max_requests"])
                     self.check(got["refused"] == 0, f"{n} clients with one request each: {got['refusals']}")
+                    fair = got["fairness"]
                     if got["ok"] >= 8 * n:
                         self.check(fair["jain_requests"] > 0.9, f"{kind}, {n} clients: {fair}")
+                    if (kind, n) not in best or got["requests_per_s"] > best[kind, n]["requests_per_s"]:
+                        best[kind, n] = got
+        for (kind, n), got in best.items():
+            total = got["latency_ms"]["generate" if kind == "books" else "classify"]
+            fair = got["fairness"]
+            self.row("clients", model=kind, clients=n, requests_per_s=got["requests_per_s"],
+                     tokens_per_s=got["tokens_per_s"], of_alone=got["requests_per_s"] / best[kind, 1]["requests_per_s"],
+                     first_ms=got["latency_ms"].get("first_token", {}).get("p50", 0),
+                     inter_ms=got["latency_ms"].get("inter_token", {}).get("p50", 0), p50_ms=total["p50"],
+                     p95_ms=total["p95"], p99_ms=total["p99"], max_ms=total["max"], jain=fair["jain_requests"],
+                     least=fair["min_requests"], most=fair["max_requests"])
 
     def rates(self):
         """Latency on a fixed schedule, at shares of what sixteen clients in a closed loop get."""
@@ -119,7 +122,7 @@ class Campaign:
         """A client that is gone in the middle of a stream: when does the only slot take the next request?"""
         took = []
         with self.server(parallel=1) as s:
-            fds = s.fds()
+            fds = self.usage(s)[1]
             for _ in range(20):
                 c = s.client()
                 c.begin("generate", model="books", prompt="It was", max_tokens=400, ignore_end=1, stream=1,
@@ -138,7 +141,7 @@ class Campaign:
                      max_ms=took[-1])
             self.check(took[int(len(took) * 0.95)] < CANCEL_MS, f"a vanished client held its slot: {took}")
             time.sleep(0.3)
-            self.check(s.fds() <= fds, f"{s.fds()} descriptors, {fds} before")
+            self.check(self.usage(s)[1] <= fds, f"{self.usage(s)[1]} descriptors, {fds} before")
 
     def rejects(self):
         """More than queue and sessions take: typed refusals, the rest served."""
@@ -241,9 +244,17 @@ class Campaign:
 
     @staticmethod
     def usage(s):
-        """Resident KiB, descriptors, maps, threads."""
-        with open(f"/proc/{s.pid}/maps") as f:
-            return s.status("VmRSS"), s.fds(), sum(1 for _ in f), s.status("Threads")
+        """Resident KiB, descriptors, maps, threads; of the supervisor and its worker together."""
+        sums = [0, 0, 0, 0]
+        children = pathlib.Path(f"/proc/{s.pid}/task/{s.pid}/children").read_text().split()
+        for pid in (str(s.pid), *children):
+            proc = pathlib.Path("/proc") / pid
+            status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+            sums[0] += int(status["VmRSS"].split()[0])
+            sums[1] += len(os.listdir(proc / "fd"))
+            sums[2] += len((proc / "maps").read_text().splitlines())
+            sums[3] += int(status["Threads"])
+        return sums
 
     @staticmethod
     def slope(samples):
@@ -260,6 +271,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("hearth", type=lambda p: pathlib.Path(p).resolve())
     parser.add_argument("--seconds", type=float, default=5, help="for each cell")
+    parser.add_argument("--rounds", type=int, default=1, help="of `clients`")
     parser.add_argument("--soak", type=float, default=60, help="seconds")
     parser.add_argument("--soak-rate", type=float, help="requests a second; half of the capacity")
     parser.add_argument("--only", default=",".join(names))
