@@ -37,9 +37,10 @@ static void engine_job_wipe(struct hs_engine *e, struct hs_job *job)
     if (job->arena.base)
         hb_wipe(job->arena.base, job->arena.used); /* the chunks before are wiped as they are freed */
     hb_arena_clear(&job->arena);
+    e->kept -= job->kept;
     if (e->kept + job->arena.size > HS_JOBS_KEEP)
         hb_arena_release(&job->arena);
-    e->kept += job->arena.size;
+    e->kept += job->kept = job->arena.size;
 }
 
 struct hs_job *hs_jobs_new(struct hs_engine *e, struct hs_client *client, const struct hs_message *m,
@@ -49,10 +50,11 @@ struct hs_job *hs_jobs_new(struct hs_engine *e, struct hs_client *client, const 
     if (!job)
         return NULL;
     e->free = job->next;
-    e->kept -= job->arena.size;
     struct hb_arena arena = job->arena;
+    size_t kept = job->kept;
     memset(job, 0, sizeof *job);
     job->arena = arena;
+    job->kept = kept;
     job->hooks = (struct hb_alloc){engine_take, engine_leave, &job->arena};
     job->engine = e;
     job->lane = lane;

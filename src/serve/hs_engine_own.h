@@ -26,7 +26,7 @@ struct hs_engine {
     bool draining;
     bool stirred;          /* something can run since the last step */
     uint64_t drain_ns;
-    uint64_t submitted, n_ended, refused, kept; /* kept: bytes of free jobs */
+    uint64_t submitted, n_ended, refused, kept; /* kept: bytes that jobs, free or waiting, have from those before */
     int32_t *ids;          /* [n_ids]: of the longest text, or the longest prompt */
     size_t n_ids;
     struct hk_table kernels;

@@ -65,6 +65,7 @@ struct hs_job {
     uint64_t bytes;
     uint64_t deadline_ns, submitted_ns, started_ns, first_ns;
     struct hb_arena arena; /* of everything it holds; wiped behind it */
+    size_t kept; /* bytes of it that are of a job before */
     struct hb_alloc hooks; /* memory of the arena, as allocator hooks */
     union {
         struct hs_text_job text;
