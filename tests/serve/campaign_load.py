@@ -140,8 +140,7 @@ class Campaign:
             self.row("vanish", n=len(took), p50_ms=took[len(took) // 2], p95_ms=took[int(len(took) * 0.95)],
                      max_ms=took[-1])
             self.check(took[int(len(took) * 0.95)] < CANCEL_MS, f"a vanished client held its slot: {took}")
-            time.sleep(0.3)
-            self.check(self.usage(s)[1] <= fds, f"{self.usage(s)[1]} descriptors, {fds} before")
+            self.check(self.settles(lambda: self.usage(s)[1] <= fds), f"{self.usage(s)[1]} descriptors, {fds} before")
 
     def rejects(self):
         """More than queue and sessions take: typed refusals, the rest served."""
@@ -166,7 +165,7 @@ class Campaign:
         with self.server() as s:
             most = self.load(s, "--duration", 60, "--requests", 200, *args)  # until memory for jobs has its size
             most = most["sent"] / most["seconds"]
-            time.sleep(0.5)
+            time.sleep(2)
             before = self.usage(s)
             samples, stop = [], threading.Event()
 
@@ -181,7 +180,7 @@ class Campaign:
             got = self.load(s, "--rate", rate, "--duration", seconds, *args)
             stop.set()
             thread.join()
-            time.sleep(0.5)
+            self.settles(lambda: self.usage(s)[1] <= before[1])
             after = self.usage(s)
             slope = self.slope([x for x in samples if x[0] > seconds * 0.5])
             tenths = [x[1] for x in samples[::max(1, len(samples) // 10)]]
@@ -241,6 +240,13 @@ class Campaign:
             self.check("closed" not in ends and len(ends) == n, f"SIGTERM with {n} in flight: {ends}")
             self.check(ends.count("done") > 0, "none of those that ran was finished")
             self.check(status == 0, f"exit status {status} after SIGTERM")
+
+    @staticmethod
+    def settles(what, seconds=10):
+        until = time.monotonic() + seconds
+        while not what() and time.monotonic() < until:
+            time.sleep(0.05)
+        return what()
 
     @staticmethod
     def usage(s):
