@@ -44,8 +44,11 @@ class Campaign:
                                      figures.items()), flush=True)
 
     def server(self, *options, models=(BOOKS, CLASSIFIER, EMBEDDER), parallel=16):
-        return Server(self.args.hearth, list(models), "-c", "512", "--parallel", str(parallel), "--limit", "rate=0",
-                      "--limit", "connections=80", *options, *self.args.serve)
+        s = Server(self.args.hearth, list(models), "-c", "512", "--parallel", str(parallel), "--limit", "rate=0",
+                   "--limit", "connections=80", *options, *self.args.serve)
+        with s.client(timeout=120) as c:  # the supervisor listens before the worker is there
+            assert c.ask("health", kind=1)["ok"] == 1
+        return s
 
     def client(self, server, *args):
         return [str(self.args.hearth), "client", "--socket", str(server.path), "--token-file",
@@ -122,6 +125,7 @@ class Campaign:
         """A client that is gone in the middle of a stream: when does the only slot take the next request?"""
         took = []
         with self.server(parallel=1) as s:
+            time.sleep(0.5)
             fds = self.usage(s)[1]
             for _ in range(20):
                 c = s.client()
@@ -200,6 +204,20 @@ class Campaign:
                        f"not all are accounted for: {got}")
             self.check(got["refused"] <= 0.01 * got["sent"], f"at half of the load: {got['refusals']}")
 
+    def door(self):
+        """What the sandbox costs: on and off take turns, the best of each."""
+        got = {"on": [], "off": []}
+        mix = ["--clients", 4, "--duration", self.args.seconds, "--words", "8,32", "-n", 64]
+        for _ in range(max(3, self.args.rounds)):
+            for mode in got:
+                with self.server("--sandbox", mode, models=(BOOKS,)) as s:
+                    r = self.load(s, *mix)
+                    got[mode].append((r["tokens_per_s"], -r["latency_ms"]["generate"]["p95"], -s.status("VmHWM")))
+        on, off = ([max(x[i] for x in got[mode]) for i in range(3)] for mode in ("on", "off"))
+        self.row("door", tokens_per_s=on[0], of_without=on[0] / off[0], p95_of_without=on[1] / off[1],
+                 peak_rss_of_without=on[2] / off[2])
+        self.check(on[2] / off[2] < 1.25, f"peak resident memory {on[2] / off[2]} of that without")
+
     def drain(self):
         """Input stops at a load: until all is answered. SIGTERM at a load: nobody who was accepted goes without."""
         mix = ["--words", "8,32,64", "-n", 32, "--clients", 16]
@@ -251,16 +269,8 @@ class Campaign:
     @staticmethod
     def usage(s):
         """Resident KiB, descriptors, maps, threads; of the supervisor and its worker together."""
-        sums = [0, 0, 0, 0]
-        children = pathlib.Path(f"/proc/{s.pid}/task/{s.pid}/children").read_text().split()
-        for pid in (str(s.pid), *children):
-            proc = pathlib.Path("/proc") / pid
-            status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
-            sums[0] += int(status["VmRSS"].split()[0])
-            sums[1] += len(os.listdir(proc / "fd"))
-            sums[2] += len((proc / "maps").read_text().splitlines())
-            sums[3] += int(status["Threads"])
-        return sums
+        maps = sum(len(pathlib.Path(f"/proc/{p}/maps").read_text().splitlines()) for p in [s.pid, *s.workers()])
+        return s.status("VmRSS"), s.fds(), maps, s.status("Threads")
 
     @staticmethod
     def slope(samples):
@@ -273,7 +283,7 @@ class Campaign:
 
 
 def main():
-    names = ("clients", "rates", "cancel", "vanish", "rejects", "soak", "drain")
+    names = ("clients", "rates", "cancel", "vanish", "rejects", "soak", "door", "drain")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("hearth", type=lambda p: pathlib.Path(p).resolve())
     parser.add_argument("--seconds", type=float, default=5, help="for each cell")

@@ -200,5 +200,10 @@ class ManyAtOnce(EndToEnd):
     options = ["--parallel", "16", "-b", "32", "--limit", "step_ms=5"]
 
 
+class Outside(EndToEnd):
+    """One process and no sandbox; the others have both, as far as the system gives them."""
+    options = ["--no-supervisor", "--sandbox", "off"]
+
+
 if __name__ == "__main__":
     unittest.main()
