@@ -1,6 +1,7 @@
 /* hearth serve: models on a Unix socket (docs/wire.md). */
 #include "commands.h"
 #include "encode_texts.h"
+#include "serve_desk.h"
 #include "serve_process.h"
 #include "serve/hs_server.h"
 #include <errno.h>
@@ -24,6 +25,7 @@ struct serve_settings {
     bool list_limits;
     bool no_v2, cache;
     struct serve_process_settings process;
+    struct serve_desk_settings desk;
 };
 
 #define SERVE_FIELD(name) offsetof(struct serve_settings, name)
@@ -43,6 +45,7 @@ static const struct hc_option serve_options[] = {
     {"--cache", HC_FLAG, SERVE_FIELD(cache), 0, 0, NULL,
      "answer a request with a seed, or of temperature 0, as the one before it with the same parameters"},
     {"--no-v2", HC_FLAG, SERVE_FIELD(no_v2), 0, 0, NULL, "speak JSON only"},
+    SERVE_DESK_OPTIONS(SERVE_FIELD(desk)),
     SERVE_PROCESS_OPTIONS(SERVE_FIELD(process)),
     HC_OPTIONS_END};
 
@@ -66,6 +69,7 @@ struct serve {
     struct hs_auth auth;
     struct hs_limits limits;
     struct serve_process process;
+    struct serve_desk desk;
     char *readable[3 * HC_MOST_VALUES + 1]; /* that the worker opens by itself */
     size_t n_readable;
 };
@@ -241,9 +245,12 @@ static int serve_loop(struct serve *serve, const struct hs_worker *worker, int l
         sigaction(SIGTERM, &action, NULL);
         sigaction(SIGINT, &action, NULL);
     }
-    int rc = serve_close_door(&serve->process, worker);
+    int rc = serve_desk_join(&serve->desk, serve->server);
+    if (rc == HC_OK)
+        rc = serve_close_door(&serve->process, worker);
     if (rc != HC_OK)
         return rc;
+    serve_desk_sandbox(&serve->desk, &serve->process.sandbox);
     status = hs_server_run(serve->server, &err);
     return status == HEARTH_OK ? HC_OK : hc_fail_status(HC_FAILED, "server", status, &err);
 }
@@ -253,18 +260,23 @@ static int serve_work(void *user, const struct hs_worker *worker, int listener)
     struct serve *serve = user;
     const struct serve_settings *s = serve->settings;
     hearth_error err = {0};
-    int rc = HC_OK;
-    const struct hs_engine_config config = {.limits = &serve->limits, .cache = s->cache};
+    struct hs_engine_config config = {.limits = &serve->limits, .cache = s->cache};
+    int rc = serve_desk_open(&serve->desk, &s->common, worker, &config);
+    if (rc != HC_OK)
+        return rc;
     hearth_status status = hs_engine_create(&config, &serve->engine, &err);
     if (status != HEARTH_OK)
         return hc_fail_status(HC_LIMIT, "engine", status, &err);
     for (size_t i = 0; i < s->models.n && rc == HC_OK; i++)
         rc = serve_model_open(serve, i, worker->ledger);
     if (rc == HC_OK)
+        rc = serve_desk_begin(&serve->desk, serve->engine);
+    if (rc == HC_OK)
         rc = serve_loop(serve, worker, listener);
     hs_server_close(serve->server);
     for (size_t i = 0; i < serve->n_models; i++)
         serve_model_close(serve, &serve->models[i]);
+    serve_desk_close(&serve->desk);
     hs_engine_destroy(serve->engine);
     return rc;
 }
@@ -289,6 +301,8 @@ static int serve_readable(struct serve *serve)
     }
     if (s->tokenizer)
         serve->readable[serve->n_readable++] = strdup(s->tokenizer);
+    if (s->desk.models && s->process.no_supervisor) /* else the supervisor opens what is there */
+        serve->readable[serve->n_readable++] = strdup(s->desk.models);
     return HC_OK;
 }
 
@@ -303,13 +317,17 @@ static int serve_run(const void *settings)
         rc = serve_secret(&serve);
     if (rc == HC_OK)
         rc = serve_readable(&serve);
+    if (rc == HC_OK)
+        rc = serve_desk_read(&serve.desk, &s->desk);
     if (rc != HC_OK)
         return rc;
     serve.process = (struct serve_process){
         .settings = &s->process, .limits = &serve.limits, .socket = s->socket,
-        .readable = (const char *const *)serve.readable, .n_readable = serve.n_readable, .work = serve_work,
+        .readable = (const char *const *)serve.readable, .n_readable = serve.n_readable,
+        .models = s->desk.models ? &serve.desk.dir : NULL, .work = serve_work,
         .user = &serve};
     rc = serve_processes(&serve.process);
+    serve_desk_forget(&serve.desk);
     for (size_t i = 0; i < serve.n_readable; i++)
         free(serve.readable[i]);
     return rc;
@@ -319,7 +337,7 @@ static const struct serve_settings serve_defaults = {.parallel = 4};
 
 const struct hc_command hc_command_serve = {
     .name = "serve",
-    .synopsis = "-m FILE[,NAME] ... --socket PATH (--token-file FILE | --no-token)",
+    .synopsis = "(-m FILE[,NAME] ... | --models DIR) --socket PATH (--token-file FILE | --no-token)",
     .text = "Serves models on a Unix socket, to programs of the same user; docs/wire.md says how to talk to it.\n"
             "SIGTERM and SIGINT end it: running requests have the time of limit drain_ms, a second signal ends them at once.",
     .options = serve_options,

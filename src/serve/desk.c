@@ -1,5 +1,6 @@
 /* The desk: see hs_desk.h. */
 #include "serve/hs_desk.h"
+#include "serve/hs_sched.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,14 +130,42 @@ static void desk_model(const struct hs_desk *d, const struct hs_model_view *v, s
         HS_SET(m, model, pinned, 1);
 }
 
+/* A model that the registry does not have: of the command line. */
+static bool desk_outsider(const struct hs_desk *d, const char *name, size_t len, struct hs_engine_model_stats *s)
+{
+    struct hs_model_view v;
+    for (size_t i = 0; !hs_models_find(d->models, name, len, &v) && hs_engine_model_at(d->engine, i, s); i++)
+        if (strlen(s->name) == len && !memcmp(s->name, name, len))
+            return true;
+    return false;
+}
+
+static void desk_outsider_model(const struct hs_engine_model_stats *s, struct hs_model *m)
+{
+    const char *state = hs_model_state_name[s->leaving ? HS_UNLOADING : HS_LOADED];
+    *m = (struct hs_model){0};
+    HS_SET(m, model, name, (struct hs_bytes){s->name, strlen(s->name)});
+    HS_SET(m, model, kind, (struct hs_bytes){s->kind, strlen(s->kind)});
+    HS_SET(m, model, state, (struct hs_bytes){state, strlen(state)});
+    if (s->model->file_bytes)
+        HS_SET(m, model, bytes, s->model->file_bytes);
+    if (s->model->sha256)
+        HS_SET(m, model, sha256, (struct hs_bytes){s->model->sha256, strlen(s->model->sha256)});
+    HS_SET(m, model, pinned, 1);
+}
+
 static void desk_models(const struct hs_desk *d, struct hs_client *c, uint64_t id)
 {
-    struct hs_model items[HS_MAX_MODELS];
+    struct hs_model items[HS_MAX_MODELS + HS_MAX_LANES];
+    struct hs_engine_model_stats s;
     struct hs_model_view v;
     struct hs_model_list list = {0};
     size_t n = 0;
     for (; n < HS_MAX_MODELS && hs_models_at(d->models, n, &v); n++)
         desk_model(d, &v, &items[n]);
+    for (size_t i = 0; hs_engine_model_at(d->engine, i, &s); i++)
+        if (!hs_models_find(d->models, s.name, strlen(s.name), &v))
+            desk_outsider_model(&s, &items[n++]);
     HS_SET(&list, model_list, id, id);
     if (n)
         HS_SET(&list, model_list, items, (struct hs_list){.items = items, .n = n});
@@ -146,6 +175,13 @@ static void desk_models(const struct hs_desk *d, struct hs_client *c, uint64_t i
 static hearth_status desk_change(struct hs_desk *d, const char *name, uint64_t action, uint64_t now_ns, hearth_error *err)
 {
     struct hs_model_view v;
+    struct hs_engine_model_stats s;
+    if (desk_outsider(d, name, strlen(name), &s)) {
+        if (action > 1)
+            return hb_fail(err, HEARTH_E_STATE, "model '%s': given on the command line, so it stays", name);
+        hs_engine_warm_up(d->engine, name);
+        return HEARTH_OK;
+    }
     switch (action) {
     case 0: /* warm up: loaded, and run once; a load ends with that */
         if (hs_models_find(d->models, name, strlen(name), &v) && v.state == HS_LOADED) {
@@ -173,7 +209,9 @@ static void desk_manage(struct hs_desk *d, struct hs_client *c, const struct hs_
         hs_engine_refuse(c, m->id, 401, "manage is for the owner of the server");
         return;
     }
-    if (!hs_model_name_ok(m->model.at, m->model.len)) {
+    struct hs_engine_model_stats s;
+    if (m->model.len > HS_MODEL_NAME || (!hs_model_name_ok(m->model.at, m->model.len) &&
+                                         !desk_outsider(d, m->model.at, m->model.len, &s))) {
         hs_engine_refuse(c, m->id, 404, "manage: no model has this name");
         return;
     }
@@ -195,9 +233,9 @@ static void desk_manage(struct hs_desk *d, struct hs_client *c, const struct hs_
 
 static bool desk_ready(const struct hs_desk *d)
 {
-    struct hs_model_view v;
-    for (size_t i = 0; hs_models_at(d->models, i, &v); i++)
-        if (v.state == HS_LOADED)
+    struct hs_engine_model_stats s;
+    for (size_t i = 0; hs_engine_model_at(d->engine, i, &s); i++)
+        if (!s.leaving)
             return !hs_engine_draining(d->engine);
     return false;
 }
@@ -274,9 +312,13 @@ hearth_status hs_desk_begin(struct hs_desk *d, struct hs_engine *engine, hearth_
     return HEARTH_OK;
 }
 
-void hs_desk_server(struct hs_desk *d, const struct hs_server *server, const char *sandbox_level)
+void hs_desk_server(struct hs_desk *d, const struct hs_server *server)
 {
     d->server = server;
+}
+
+void hs_desk_level(struct hs_desk *d, const char *sandbox_level)
+{
     d->level = sandbox_level;
 }
 

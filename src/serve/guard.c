@@ -8,7 +8,7 @@
 #define GUARD_MESSAGES (HS_M_manage + 1)
 
 enum guard_what { GUARD_ANY, GUARD_NUMBER, GUARD_REAL, GUARD_SIZE, GUARD_TOKENS, GUARD_ITEMS, GUARD_EACH };
-enum guard_ends { HS_BOTH, HS_NOT_LEAST, HS_NOT_MOST };
+enum guard_ends { HS_BOTH, HS_NOT_MOST };
 
 struct guard_bound {
     uint8_t what, ends;
@@ -99,15 +99,14 @@ static hearth_status guard_refuse(const struct hs_message *m, uint32_t number, c
 static hearth_status guard_real(const struct hs_message *m, uint32_t number, const struct guard_bound *b, float v,
                                 hearth_error *err)
 {
-    static const char *const ends[] = {"", "above ", ""}, *const below[] = {"", "", "below "};
     const struct hs_field *f = m->fields;
-    if (v >= b->real_least && v <= b->real_most && !(b->ends == HS_NOT_LEAST && v == b->real_least) &&
+    if (v >= b->real_least && v <= b->real_most &&
         !(b->ends == HS_NOT_MOST && v == b->real_most))
         return HEARTH_OK;
     while (f->number != number)
         f++;
-    return hb_fail(err, HEARTH_E_RANGE, "%s: %s: %g; %s%g to %s%g is accepted", m->name, f->name, (double)v,
-                   ends[b->ends], (double)b->real_least, below[b->ends], (double)b->real_most);
+    return hb_fail(err, HEARTH_E_RANGE, "%s: %s: %g; %g to %s%g is accepted", m->name, f->name, (double)v,
+                   (double)b->real_least, b->ends == HS_NOT_MOST ? "below " : "", (double)b->real_most);
 }
 
 static hearth_status guard_each(const struct hs_message *m, uint32_t number, const struct guard_bound *b,

@@ -25,7 +25,9 @@ hearth_status hs_desk_create(const struct hs_desk_config *config, struct hs_desk
 void hs_desk_engine(struct hs_desk *d, struct hs_engine_config *config);
 /* The engine is there: reads the manifest and loads what is to be there from the start. */
 hearth_status hs_desk_begin(struct hs_desk *d, struct hs_engine *engine, hearth_error *err);
-void hs_desk_server(struct hs_desk *d, const struct hs_server *server, const char *sandbox_level);
+void hs_desk_server(struct hs_desk *d, const struct hs_server *server);
+/* "none", "partial", "full": static. */
+void hs_desk_level(struct hs_desk *d, const char *sandbox_level);
 /* Models leave the engine, whatever they do. NULL is fine. */
 void hs_desk_destroy(struct hs_desk *d);
 

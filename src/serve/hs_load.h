@@ -9,7 +9,7 @@ enum { LOAD_MODEL, LOAD_TOKENIZER, LOAD_LABELS, LOAD_FILES };
 struct hs_load_file {
     hearth_file *file;
     int handle; /* -1: closed, or never opened */
-    uint64_t stamp[3]; /* size, number, time of the last write: the same before and after */
+    struct hb_stamp stamp; /* the same before and after */
     size_t hashed;
 };
 

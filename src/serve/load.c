@@ -5,12 +5,8 @@
  * The files are mapped from their descriptors and hashed as mapped, so there is no second opening that could find
  * another file. A file that is written to while it is hashed is noticed by its time; who cannot trust its owner
  * afterwards either has it copied into memory ("mmap": false). */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* times of files in nanoseconds */
-#endif
 #include "serve/hs_load.h"
 #include <string.h>
-#include <sys/stat.h>
 
 enum { PHASE_OPEN, PHASE_HASH, PHASE_MODEL, PHASE_PARTS, PHASE_SESSION };
 
@@ -84,17 +80,6 @@ static struct hs_file_spec *load_spec(struct hs_load *l, int i)
     return i == LOAD_MODEL ? &l->spec.model : i == LOAD_TOKENIZER ? &l->spec.tokenizer : &l->spec.labels;
 }
 
-static bool load_stamp(int handle, uint64_t stamp[3])
-{
-    struct stat st;
-    if (fstat(handle, &st) != 0)
-        return false;
-    stamp[0] = (uint64_t)st.st_size;
-    stamp[1] = (uint64_t)st.st_ino;
-    stamp[2] = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-    return true;
-}
-
 hearth_status hs_load_open_file(const struct hs_models_config *c, const struct hb_dir *dir, const char *name, int *handle,
                                 hearth_error *err)
 {
@@ -115,7 +100,7 @@ static hearth_status load_open(const struct hs_models_config *c, struct hs_load 
     struct hs_load_file *f = &l->files[i];
     HB_TRY(hs_load_open_file(c, l->spec.dir, spec->file, &f->handle, err));
     HB_TRY(hearth_file_open_fd(f->handle, spec->file, &config, &f->file, err));
-    if (!load_stamp(f->handle, f->stamp))
+    if (!hb_os_handle_stamp(f->handle, &f->stamp))
         return hb_fail(err, HEARTH_E_IO, "%s: fstat failed", spec->file);
     if (spec->size && spec->size != hearth_file_size(f->file))
         return hb_fail(err, HEARTH_E_MISMATCH, "%s: has %zu bytes; the manifest says %llu", spec->file,
@@ -150,13 +135,13 @@ static hearth_status load_hash_end(struct hs_load *l, const struct hs_file_spec 
                                    hearth_error *err)
 {
     uint8_t digest[HS_SHA256_BYTES];
-    uint64_t now[3];
+    struct hb_stamp now;
     char found[2 * HS_SHA256_BYTES + 1], wanted[2 * HS_SHA256_BYTES + 1];
     hs_sha256_end(&l->sha, digest);
     hs_sha256_init(&l->sha);
     hs_sha256_hex(digest, found);
     hs_sha256_hex(spec->sha256, wanted);
-    if (!load_stamp(f->handle, now) || memcmp(now, f->stamp, sizeof now) != 0)
+    if (!hb_os_handle_stamp(f->handle, &now) || memcmp(&now, &f->stamp, sizeof now) != 0)
         return hb_fail(err, HEARTH_E_MISMATCH, "%s: was changed while it was read", spec->file);
     if (!hs_sha256_equal(digest, spec->sha256))
         return hb_fail(err, HEARTH_E_MISMATCH, "%s: sha256 is %.16s...; the manifest says %.16s...", spec->file, found,

@@ -9,7 +9,7 @@
 #define MANY 65537
 
 enum what { NUMBER, REAL, SIZE, COUNT, EACH, ANY };
-enum ends { HS_BOTH, HS_NOT_LEAST, HS_NOT_MOST };
+enum ends { HS_BOTH, HS_NOT_MOST };
 struct row {
     enum hs_index message;
     const char *field;
@@ -136,7 +136,7 @@ static void real(const struct row *r)
         float v;
         bool ok;
     } cases[] = {
-        {least, r->ends != HS_NOT_LEAST}, {most, r->ends != HS_NOT_MOST}, {nextafterf(least, most), true},
+        {least, true}, {most, r->ends != HS_NOT_MOST}, {nextafterf(least, most), true},
         {nextafterf(most, least), true}, {nextafterf(least, -INFINITY), false}, {nextafterf(most, INFINITY), false},
         {NAN, false}, {-NAN, false}, {INFINITY, false}, {-INFINITY, false}, {1e30f, false}, {-1e30f, false}, {1e38f, false},
         {(least + most) / 2, true},

@@ -44,6 +44,12 @@ hearth_status hb_os_dir_open(const char *path, struct hb_dir *out, hearth_error 
 hearth_status hb_os_dir_open_handle(const struct hb_dir *dir, const char *location, int *handle,
                                     hearth_error *err);
 void hb_os_handle_close(int handle); /* -1 is fine */
+
+/* What tells that a file is still the one it was, and was not written to. */
+struct hb_stamp {
+    uint64_t size, number, written_ns;
+};
+bool hb_os_handle_stamp(int handle, struct hb_stamp *out);
 hearth_status hb_os_dir_file_open(const struct hb_dir *dir, const char *location, unsigned flags,
                                   size_t max_size, struct hb_file *out, hearth_error *err);
 void hb_os_dir_close(struct hb_dir *dir);

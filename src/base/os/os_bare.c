@@ -56,6 +56,12 @@ hearth_status hb_os_dir_open_handle(const struct hb_dir *dir, const char *locati
     return hb_fail(err, HEARTH_E_UNSUPPORTED, "%s: this build has no files", location);
 }
 
+bool hb_os_handle_stamp(int handle, struct hb_stamp *out)
+{
+    (void)handle, (void)out;
+    return false;
+}
+
 void hb_os_handle_close(int handle)
 {
     (void)handle;
