@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void pair_result(struct bn_run *run, enum bn_feature f, const char *unit, const double *on, const double *off,
+static void pair_result(struct bn_run *run, const struct bn_model *m, enum bn_feature f, const char *unit, const double *on, const double *off,
                         size_t n, bool higher, const char *what)
 {
     struct bn_result *r = bn_add(run, "x", BN_HIGHER, BN_UNGATED, "%s: on / off", bn_features[f].name);
     double a = bn_median(on, n), b = bn_median(off, n);
+    if (m)
+        bn_of_model(r, m);
     for (size_t i = 0; i < n; i++)
         bn_sample(r, higher ? on[i] / off[i] : off[i] / on[i]);
     bn_settle(r, "median");
@@ -62,7 +64,7 @@ static int pair_of(struct bn_run *run, struct bn_model *m, enum bn_feature f)
         }
     run->features = features;
     if (rc == 0)
-        pair_result(run, f, "tokens/s", rate[1], rate[0], n, true, "64 tokens of text behind 64");
+        pair_result(run, m, f, "tokens/s", rate[1], rate[0], n, true, "64 tokens of text behind 64");
     return rc;
 }
 
@@ -78,7 +80,7 @@ static void pair_mmap(struct bn_run *run, const struct bn_model *m)
         if (bn_child(run, args, out, sizeof out, &first, &end) == 0)
             anon[on] = bn_json_number(out, "anon") * 1e-6;
     }
-    pair_result(run, BN_F_mmap_loading, "MB", &anon[1], &anon[0], 1, false, "anonymous memory of a process");
+    pair_result(run, m, BN_F_mmap_loading, "MB", &anon[1], &anon[0], 1, false, "anonymous memory of a process");
 }
 
 static int pair_wire(struct bn_run *run)
@@ -116,7 +118,7 @@ static int pair_wire(struct bn_run *run)
     hb_arena_release(&arena);
     if (!right)
         return bn_wrong(run, "a message does not come back");
-    pair_result(run, BN_F_v2_encoding, "ns", ns[1], ns[0], n, false, "1 000 ids encoded and decoded");
+    pair_result(run, NULL, BN_F_v2_encoding, "ns", ns[1], ns[0], n, false, "1 000 ids encoded and decoded");
     return 0;
 }
 

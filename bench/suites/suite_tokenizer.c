@@ -68,7 +68,7 @@ static int tok_case(struct bn_run *run, struct bn_model *m, bool on, struct tok 
     rc = rc == 0 ? bn_time(run, r, tok_run, b, (double)b->len / 1000) : rc;
     struct bn_result *mb = bn_add(run, "MB/s", BN_HIGHER, BN_UNGATED, "encode rate, simd_tokenizer %s", on ? "on" : "off");
     bn_of_model(mb, m);
-    bn_single(mb, *rate = 1e3 / (r->value > 0 ? r->value : 1e30));
+    bn_single(mb, *rate = 1e6 / (r->value > 0 ? r->value : 1e30));
     bn_model_close(m);
     return rc;
 }
