@@ -218,7 +218,8 @@ set(HEARTH_SERVE_SOURCES
   src/serve/sha256.c
   src/serve/wire.c
   src/serve/wire_binary.c
-  src/serve/wire_json.c)
+  src/serve/wire_json.c
+  src/serve/json_text.c)
 if(HEARTH_JSON)
   list(APPEND HEARTH_SERVE_SOURCES src/serve/wire_json_read.c src/serve/manifest.c)
 else()
@@ -228,4 +229,14 @@ if(HEARTH_UTF8PROC)
   list(APPEND HEARTH_SERVE_SOURCES src/serve/filter.c)
 else()
   list(APPEND HEARTH_SERVE_SOURCES src/serve/filter_none.c)
+endif()
+if(HEARTH_HTTP)
+  list(APPEND HEARTH_SERVE_SOURCES
+    src/serve/http.c
+    src/serve/http_library.c
+    src/serve/http_request.c
+    src/serve/http_inputs.c
+    src/serve/http_answer.c)
+else()
+  list(APPEND HEARTH_SERVE_SOURCES src/serve/http_none.c)
 endif()

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "encode_texts.h"
 #include "serve_desk.h"
+#include "serve_http.h"
 #include "serve_process.h"
 #include "serve/hs_server.h"
 #include <errno.h>
@@ -26,6 +27,7 @@ struct serve_settings {
     bool no_v2, cache;
     struct serve_process_settings process;
     struct serve_desk_settings desk;
+    struct serve_http_settings http;
 };
 
 #define SERVE_FIELD(name) offsetof(struct serve_settings, name)
@@ -46,6 +48,7 @@ static const struct hc_option serve_options[] = {
      "answer a request with a seed, or of temperature 0, as the one before it with the same parameters"},
     {"--no-v2", HC_FLAG, SERVE_FIELD(no_v2), 0, 0, NULL, "speak JSON only"},
     SERVE_DESK_OPTIONS(SERVE_FIELD(desk)),
+    SERVE_HTTP_OPTIONS(SERVE_FIELD(http)),
     SERVE_PROCESS_OPTIONS(SERVE_FIELD(process)),
     HC_OPTIONS_END};
 
@@ -70,6 +73,7 @@ struct serve {
     struct hs_limits limits;
     struct serve_process process;
     struct serve_desk desk;
+    struct serve_http http;
     char *readable[3 * HC_MOST_VALUES + 1]; /* that the worker opens by itself */
     size_t n_readable;
 };
@@ -247,6 +251,8 @@ static int serve_loop(struct serve *serve, const struct hs_worker *worker, int l
     }
     int rc = serve_desk_join(&serve->desk, serve->server);
     if (rc == HC_OK)
+        rc = serve_http_open(&serve->http, serve->engine, &serve->auth, &serve->limits, serve->server);
+    if (rc == HC_OK)
         rc = serve_close_door(&serve->process, worker);
     if (rc != HC_OK)
         return rc;
@@ -273,6 +279,7 @@ static int serve_work(void *user, const struct hs_worker *worker, int listener)
         rc = serve_desk_begin(&serve->desk, serve->engine);
     if (rc == HC_OK)
         rc = serve_loop(serve, worker, listener);
+    serve_http_close(&serve->http);
     hs_server_close(serve->server);
     for (size_t i = 0; i < serve->n_models; i++)
         serve_model_close(serve, &serve->models[i]);
@@ -319,14 +326,17 @@ static int serve_run(const void *settings)
         rc = serve_readable(&serve);
     if (rc == HC_OK)
         rc = serve_desk_read(&serve.desk, &s->desk);
+    if (rc == HC_OK)
+        rc = serve_http_listen(&serve.http, &s->http, s->no_token);
     if (rc != HC_OK)
         return rc;
     serve.process = (struct serve_process){
         .settings = &s->process, .limits = &serve.limits, .socket = s->socket,
         .readable = (const char *const *)serve.readable, .n_readable = serve.n_readable,
         .models = s->desk.models ? &serve.desk.dir : NULL, .work = serve_work,
-        .user = &serve};
+        .also_listens = serve.http.listener, .user = &serve};
     rc = serve_processes(&serve.process);
+    serve_http_unlisten(&serve.http);
     serve_desk_forget(&serve.desk);
     for (size_t i = 0; i < serve.n_readable; i++)
         free(serve.readable[i]);

@@ -136,8 +136,27 @@ def limits():
         for name, constant, _, _, text in rows("src/serve/hs_limits.def", "HS_LIMIT")])
 
 
+def http_routes():
+    return table("", "path", "token", "", lines=[
+        (f"`{method}`", f"`{path}`", {"CLOSED": "yes", "OPEN": "no"}[token], text)
+        for _, method, path, token, text in rows("src/serve/http.def", "HS_ROUTE")])
+
+
+HTTP_ON = {"C": "chat", "P": "completions", "E": "embeddings", "L": "classify"}
+
+
+def http_params():
+    """What is taken, passed over and refused; in this order, as the lines of the table go."""
+    def line(on, how, name, arg, text):
+        arg = arg.replace('\\"', '"')
+        what = {"FIELD": "taken", "FLAG": "taken", "OWN": "taken", "SKIP": "passed over", "NEVER": "refused",
+                "ONE": "refused but " + ", ".join(f"`{v}`" for v in arg[1:-1].split(", "))}[how]
+        return f"`{name}`", ", ".join(HTTP_ON[c] for c in on), what, text
+    return table("parameter", "of", "", "", lines=[line(*r) for r in rows("src/serve/http.def", "HS_PARAM")])
+
+
 TABLES = {f.__name__: f for f in (architectures, weights, caches, levels, pretokenizers, commands,
-                                  wire_messages, wire_fields, limits)}
+                                  wire_messages, wire_fields, limits, http_routes, http_params)}
 WHOLE = {"docs/wire.proto": wire_proto}
 MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.S)
 

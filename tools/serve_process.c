@@ -72,15 +72,22 @@ static void process_enter(struct serve_process *p, const struct hs_worker *worke
     const struct serve_process_settings *s = p->settings;
     const char *mode = s->sandbox ? s->sandbox : "on";
     const bool beneath = !worker->ledger && p->models && p->models->handle >= 0;
-    const int keep[] = {worker->control, worker->files, p->listener, beneath ? p->models->handle : -1};
+    const uint32_t doors = p->also_listens >= 0 ? 2 : 1;
+    int keep[4];
+    size_t n = 0;
+    keep[n++] = worker->ledger ? worker->control : p->listener;
+    if (worker->ledger || beneath)
+        keep[n++] = worker->ledger ? worker->files : p->models->handle;
+    if (p->also_listens >= 0)
+        keep[n++] = p->also_listens;
     const struct hs_sandbox_config config = {
         .mode = strcmp(mode, "off") == 0       ? HS_SANDBOX_OFF
                 : strcmp(mode, "require") == 0 ? HS_SANDBOX_REQUIRE
                                                : HS_SANDBOX_ON,
         .refusal = s->sandbox_errno ? HS_REFUSE_ERRNO : HS_REFUSE_KILL,
-        .keep = worker->ledger ? keep : keep + 2, .n_keep = worker->ledger || beneath ? 2 : 1,
+        .keep = keep, .n_keep = n,
         .readable = p->readable, .n_readable = p->n_readable,
-        .max_files = p->limits->connections + SPARE_DESCRIPTORS};
+        .max_files = doors * p->limits->connections + SPARE_DESCRIPTORS};
     hs_sandbox_enter(&p->sandbox, &config);
 }
 

@@ -35,6 +35,7 @@ struct serve_process {
     const struct hb_dir *models; /* the supervisor opens files beneath it; NULL: none */
     /* The worker's work; the listener is -1 where the supervisor accepts. Returns its exit status. */
     int (*work)(void *user, const struct hs_worker *worker, int listener);
+    int also_listens; /* another listening socket, of which the worker accepts by itself; -1: none */
     void *user;
 
     /* the worker's */

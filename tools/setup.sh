@@ -69,6 +69,7 @@ need_build_tools() {
     need libutf8proc-dev have_header utf8proc.h
     need libjansson-dev have_header jansson.h
     want libedit-dev have_header editline/readline.h
+    want libmicrohttpd-dev have_header microhttpd.h
     need libprotobuf-c-dev have_header protobuf-c/protobuf-c.h
     need protobuf-c-compiler have_command protoc-c
 }

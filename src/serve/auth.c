@@ -63,3 +63,17 @@ bool hs_auth_check(struct hs_auth *auth, const struct hs_limits *limits, uint32_
     }
     return false;
 }
+
+bool hs_rate_take(uint64_t *paid_ns, uint32_t per_minute, uint64_t now_ns)
+{
+    if (per_minute == 0)
+        return true;
+    const uint64_t minute = 60000000000u;
+    uint64_t each = minute / per_minute, start = now_ns > minute ? now_ns - minute : 0;
+    if (*paid_ns < start)
+        *paid_ns = start;
+    if (*paid_ns + each > now_ns)
+        return false;
+    *paid_ns += each;
+    return true;
+}

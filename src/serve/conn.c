@@ -217,21 +217,6 @@ static void conn_stranger(struct hs_conn *c, const struct hs_message *m, const v
     }
 }
 
-/* 1 000 requests a minute and not faster than that for long: a bucket that fills with time. */
-static bool conn_rate(struct hs_conn *c)
-{
-    uint32_t rate = c->host->limits.rate;
-    if (rate == 0)
-        return true;
-    uint64_t each = CONN_MS(60000) / rate, start = c->now_ns > CONN_MS(60000) ? c->now_ns - CONN_MS(60000) : 0;
-    if (c->rate_ns < start)
-        c->rate_ns = start;
-    if (c->rate_ns + each > c->now_ns)
-        return false;
-    c->rate_ns += each;
-    return true;
-}
-
 static void conn_request(struct hs_conn *c, const struct hs_message *m, const void *msg)
 {
     uint64_t id;
@@ -246,7 +231,7 @@ static void conn_request(struct hs_conn *c, const struct hs_message *m, const vo
         conn_error(c, &id, 401, "the session has expired; it ends with its requests", 0);
         return;
     }
-    if (m != &hs_messages[HS_M_cancel] && !conn_rate(c)) {
+    if (m != &hs_messages[HS_M_cancel] && !hs_rate_take(&c->rate_ns, c->host->limits.rate, c->now_ns)) {
         conn_error(c, &id, 429, "too many requests of this session in a minute",
                    60000 / c->host->limits.rate + 1);
         return;

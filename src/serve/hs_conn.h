@@ -41,6 +41,10 @@ hearth_status hs_auth_set(struct hs_auth *auth, const char *secret, size_t len, 
 bool hs_auth_check(struct hs_auth *auth, const struct hs_limits *limits, uint32_t uid, const struct hs_bytes *token, uint64_t now_ns,
                    uint64_t *retry_ms);
 
+/* May a session make one more request? per_minute of them, and not faster than that for long: a bucket that fills with
+ * time. *paid_ns: its own, 0 at first; per_minute 0: any number. */
+bool hs_rate_take(uint64_t *paid_ns, uint32_t per_minute, uint64_t now_ns);
+
 /* ---- connections ---- */
 
 /* What all connections of a server share. */

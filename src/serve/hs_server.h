@@ -40,6 +40,7 @@ struct hs_watch {
     int fd;
     void (*ready)(void *user, uint64_t now_ns);      /* it can be read; also behind every step of the engine if always */
     uint64_t (*deadline)(void *user);                /* when to call ready although it cannot; NULL: never */
+    bool (*busy)(void *user); /* a drain waits for it; NULL: never */
     bool always;
     void *user;
 };

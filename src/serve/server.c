@@ -354,6 +354,8 @@ static bool server_drain(struct hs_server *s, uint64_t now_ns)
         server_send(s, s->conns[i], now_ns);
         left = left || hs_conn_pending(&s->conns[i]->conn, &at) > 0;
     }
+    for (uint32_t i = 0; i < s->n_watches; i++)
+        left = left || (s->watches[i].busy && s->watches[i].busy(s->watches[i].user));
     return !left || now_ns >= s->drain_ns + (uint64_t)s->host.limits.linger_ms * 1000000u;
 }
 

@@ -6,80 +6,15 @@
  *   TOKENS, FLOATS, TEXTS, lists of messages: arrays
  *
  * NaN and infinity have no form: they are written as null, and null is not read. */
-#include "serve/hs_wire.h"
+#include "serve/hs_json.h"
 #include "base/hb_error.h"
-#include "base/hb_unicode.h"
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#define JSON_SAFE ((uint64_t)1 << 53)
-
-struct json_out {
-    uint8_t *at, *end;
-    bool full;
-};
-
-static void json_raw(struct json_out *o, const char *text, size_t len)
-{
-    if ((size_t)(o->end - o->at) < len) {
-        o->full = true;
-        return;
-    }
-    memcpy(o->at, text, len);
-    o->at += len;
-}
-
-static void json_text(struct json_out *o, const char *text)
-{
-    json_raw(o, text, strlen(text));
-}
-
-static void json_string(struct json_out *o, struct hs_bytes s)
-{
-    static const char hex[] = "0123456789abcdef";
-    const uint8_t *p = (const uint8_t *)s.at;
-    json_raw(o, "\"", 1);
-    for (size_t i = 0; i < s.len;) {
-        uint32_t c;
-        size_t n = hb_utf8_take(p + i, s.len - i, &c);
-        char escape[7] = {'\\', 'u', '0', '0', 0, 0, 0};
-        if (c == HB_UC_REPLACEMENT) /* real, or in the place of a byte that is not UTF-8 */
-            json_raw(o, "\xEF\xBF\xBD", 3);
-        else if (c == '"' || c == '\\') {
-            escape[1] = (char)c;
-            json_raw(o, escape, 2);
-        } else if (c < 0x20) {
-            escape[4] = hex[c >> 4];
-            escape[5] = hex[c & 15];
-            json_raw(o, escape, 6);
-        } else {
-            json_raw(o, s.at + i, n);
-        }
-        i += n;
-    }
-    json_raw(o, "\"", 1);
-}
-
-static void json_u64(struct json_out *o, uint64_t v, bool minus)
-{
-    char text[32];
-    snprintf(text, sizeof text, v > JSON_SAFE ? "\"%s%llu\"" : "%s%llu", minus ? "-" : "", (unsigned long long)v);
-    json_text(o, text);
-}
-
-static void json_f32(struct json_out *o, float f)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%.9g", (double)f);
-    json_text(o, isfinite(f) ? text : "null");
-}
-
-static void json_tokens(struct json_out *o, const struct hk_table *k, const struct hs_tokens *t)
+static void json_tokens(struct hs_out *o, const struct hk_table *k, const struct hs_tokens *t)
 {
     uint32_t values[64];
     size_t done = 0, at = 0, n;
-    json_raw(o, "[", 1);
+    hs_put_raw(o, "[", 1);
     while (done < t->n) {
         if (t->coded) {
             at += k->varint_decode(values, HB_COUNT(values), &n, t->coded + at, t->coded_len - at);
@@ -91,73 +26,73 @@ static void json_tokens(struct json_out *o, const struct hk_table *k, const stru
             break;
         for (size_t i = 0; i < n; i++) {
             if (done + i)
-                json_raw(o, ",", 1);
-            json_u64(o, values[i], false);
+                hs_put_raw(o, ",", 1);
+            hs_put_u64(o, values[i], false);
         }
         done += n;
     }
-    json_raw(o, "]", 1);
+    hs_put_raw(o, "]", 1);
 }
 
-static void json_floats(struct json_out *o, const struct hs_floats *f)
+static void json_floats(struct hs_out *o, const struct hs_floats *f)
 {
-    json_raw(o, "[", 1);
+    hs_put_raw(o, "[", 1);
     for (size_t i = 0; i < f->n; i++) {
         float v;
         struct hs_floats one = {f->values ? f->values + i : NULL, 1, f->coded ? f->coded + 4 * i : NULL};
         hs_floats_read(&one, &v);
         if (i)
-            json_raw(o, ",", 1);
-        json_f32(o, v);
+            hs_put_raw(o, ",", 1);
+        hs_put_f32(o, v);
     }
-    json_raw(o, "]", 1);
+    hs_put_raw(o, "]", 1);
 }
 
-static void json_members(struct json_out *o, const struct hk_table *k, const struct hs_message *m,
+static void json_members(struct hs_out *o, const struct hk_table *k, const struct hs_message *m,
                          const void *msg, bool first);
 
-static void json_list(struct json_out *o, const struct hk_table *k, const struct hs_field *f,
+static void json_list(struct hs_out *o, const struct hk_table *k, const struct hs_field *f,
                       const struct hs_list *list)
 {
     const struct hs_message *part = &hs_messages[f->part];
     union hs_any msg;
     struct hs_bytes text;
     bool more = true;
-    json_raw(o, "[", 1);
+    hs_put_raw(o, "[", 1);
     for (size_t at = 0, i = 0;; i++) {
         more = f->kind == HS_TEXTS ? hs_text_next(list, &at, &text)
                                    : hs_part_next(part, list, &at, &msg, &more, NULL) == HEARTH_OK && more;
         if (!more)
             break;
         if (i)
-            json_raw(o, ",", 1);
+            hs_put_raw(o, ",", 1);
         if (f->kind == HS_TEXTS) {
-            json_string(o, text);
+            hs_put_string(o, text);
             continue;
         }
-        json_raw(o, "{", 1);
+        hs_put_raw(o, "{", 1);
         json_members(o, k, part, &msg, true);
-        json_raw(o, "}", 1);
+        hs_put_raw(o, "}", 1);
     }
-    json_raw(o, "]", 1);
+    hs_put_raw(o, "]", 1);
 }
 
-static void json_value(struct json_out *o, const struct hk_table *k, const struct hs_field *f, const void *v)
+static void json_value(struct hs_out *o, const struct hk_table *k, const struct hs_field *f, const void *v)
 {
     int64_t i;
     switch ((enum hs_kind)f->kind) {
     case HS_U64:
-        json_u64(o, *(const uint64_t *)v, false);
+        hs_put_u64(o, *(const uint64_t *)v, false);
         break;
     case HS_I64:
         i = *(const int64_t *)v;
-        json_u64(o, i < 0 ? 0 - (uint64_t)i : (uint64_t)i, i < 0);
+        hs_put_u64(o, i < 0 ? 0 - (uint64_t)i : (uint64_t)i, i < 0);
         break;
     case HS_F32:
-        json_f32(o, *(const float *)v);
+        hs_put_f32(o, *(const float *)v);
         break;
     case HS_BYTES:
-        json_string(o, *(const struct hs_bytes *)v);
+        hs_put_string(o, *(const struct hs_bytes *)v);
         break;
     case HS_TOKENS:
         json_tokens(o, k, v);
@@ -171,7 +106,7 @@ static void json_value(struct json_out *o, const struct hk_table *k, const struc
     }
 }
 
-static void json_members(struct json_out *o, const struct hk_table *k, const struct hs_message *m,
+static void json_members(struct hs_out *o, const struct hk_table *k, const struct hs_message *m,
                          const void *msg, bool first)
 {
     uint32_t has = *(const uint32_t *)msg;
@@ -179,9 +114,9 @@ static void json_members(struct json_out *o, const struct hk_table *k, const str
         const struct hs_field *f = &m->fields[i];
         if (!(has >> f->number & 1))
             continue;
-        json_text(o, first ? "\"" : ",\"");
-        json_text(o, f->name);
-        json_text(o, "\":");
+        hs_put_text(o, first ? "\"" : ",\"");
+        hs_put_text(o, f->name);
+        hs_put_text(o, "\":");
         json_value(o, k, f, (const uint8_t *)msg + f->offset);
         first = false;
     }
@@ -198,12 +133,12 @@ size_t hs_json_encode(const struct hk_table *k, const struct hs_message *m, cons
 {
     if (capacity < HS_FRAME_HEAD)
         return 0;
-    struct json_out o = {out + HS_FRAME_HEAD, out + capacity, false};
-    json_text(&o, "{\"type\":\"");
-    json_text(&o, m->name);
-    json_text(&o, "\"");
+    struct hs_out o = {out + HS_FRAME_HEAD, out + capacity, false};
+    hs_put_text(&o, "{\"type\":\"");
+    hs_put_text(&o, m->name);
+    hs_put_text(&o, "\"");
     json_members(&o, k, m, msg, false);
-    json_text(&o, "}");
+    hs_put_text(&o, "}");
     size_t len = (size_t)(o.at - out) - HS_FRAME_HEAD;
     if (o.full || len > UINT32_MAX)
         return 0;

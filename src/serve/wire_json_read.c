@@ -1,11 +1,9 @@
 /* Reading the JSON encoding, by jansson: strict, no key twice, nesting bounded before the library sees it. */
-#include "serve/hs_wire.h"
+#include "serve/hs_json.h"
 #include "base/hb_error.h"
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
-
-#define JSON_MAX_DEPTH 64
 
 struct json_in {
     struct hb_arena *arena;
@@ -30,10 +28,21 @@ static bool json_too_deep(const uint8_t *text, size_t len)
             depth++;
         else if (text[i] == '}' || text[i] == ']')
             depth--;
-        if (depth > JSON_MAX_DEPTH)
+        if (depth > HS_JSON_DEPTH)
             return true;
     }
     return false;
+}
+
+hearth_status hs_json_load(const char *what, const uint8_t *text, size_t len, json_t **value, hearth_error *err)
+{
+    json_error_t where;
+    if (json_too_deep(text, len))
+        return hb_fail(err, HEARTH_E_LIMIT, "%s: JSON nested deeper than %d", what, HS_JSON_DEPTH);
+    *value = json_loadb((const char *)text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
+    if (!*value)
+        return hb_fail(err, HEARTH_E_FORMAT, "%s: JSON, byte %d: %s", what, where.position, where.text);
+    return HEARTH_OK;
 }
 
 static hearth_status json_wrong(const struct json_in *in, const struct hs_field *f, const char *wanted)
@@ -42,8 +51,7 @@ static hearth_status json_wrong(const struct json_in *in, const struct hs_field 
                    wanted);
 }
 
-/* A whole number, or one as decimal text. */
-static bool json_whole(const json_t *v, uint64_t *magnitude, bool *minus)
+bool hs_json_whole(const json_t *v, uint64_t *magnitude, bool *minus)
 {
     const char *p = json_string_value(v);
     uint64_t u = 0;
@@ -71,7 +79,7 @@ static hearth_status json_u64(const struct json_in *in, const struct hs_field *f
                               uint64_t *out)
 {
     bool minus;
-    if (!json_whole(v, out, &minus) || (minus && *out) || *out > max)
+    if (!hs_json_whole(v, out, &minus) || (minus && *out) || *out > max)
         return json_wrong(in, f, max == UINT32_MAX ? "a whole number from 0 to 4294967295"
                                                    : "a whole number from 0 to 18446744073709551615");
     return HEARTH_OK;
@@ -81,7 +89,7 @@ static hearth_status json_i64(const struct json_in *in, const struct hs_field *f
 {
     uint64_t u;
     bool minus;
-    if (!json_whole(v, &u, &minus) || u > (uint64_t)INT64_MAX + minus)
+    if (!hs_json_whole(v, &u, &minus) || u > (uint64_t)INT64_MAX + minus)
         return json_wrong(in, f, "a whole number that 64 bits hold");
     *out = minus ? (int64_t)(0 - u) : (int64_t)u;
     return HEARTH_OK;
@@ -226,13 +234,9 @@ static hearth_status json_message(struct json_in in, const struct hs_message *m,
 hearth_status hs_json_decode(const uint8_t *text, size_t len, struct hb_arena *arena,
                              const struct hs_message **m, union hs_any *msg, hearth_error *err)
 {
-    json_error_t where;
     struct json_in in = {arena, err, NULL};
-    if (json_too_deep(text, len))
-        return hb_fail(err, HEARTH_E_LIMIT, "message: JSON nested deeper than %d", JSON_MAX_DEPTH);
-    json_t *root = json_loadb((const char *)text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
-    if (!root)
-        return hb_fail(err, HEARTH_E_FORMAT, "message: JSON, byte %d: %s", where.position, where.text);
+    json_t *root;
+    HB_TRY(hs_json_load("message", text, len, &root, err));
     const json_t *type = json_object_get(root, "type");
     hearth_status status;
     *m = json_is_string(type) ? hs_message_by_name(json_string_value(type), json_string_length(type)) : NULL;
