@@ -204,6 +204,34 @@ class Campaign:
                        f"not all are accounted for: {got}")
             self.check(got["refused"] <= 0.01 * got["sent"], f"at half of the load: {got['refusals']}")
 
+    def kill(self):
+        """SIGKILL for the worker under load: every request is answered, if not by the next worker then with 503."""
+        kills = max(3, int(self.args.seconds * 2))
+        with self.server("--limit", "crashes=65", models=(BOOKS,)) as s:
+            args = self.client(s, "load", "--json", "--rate", 20, "--clients", 8, "--duration", kills, "-n", 64,
+                               "--words", "8,32")
+            took = []
+            with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+                for _ in range(kills):
+                    time.sleep(0.8)
+                    worker, = s.workers()
+                    start = time.monotonic()
+                    os.kill(worker, signal.SIGKILL)
+                    with s.client(timeout=60) as c:  # answered when there is another
+                        self.settles(lambda: c.ask("generate", prompt="x", max_tokens=1)["type"] == "done", 60)
+                    took.append((time.monotonic() - start) * 1e3)
+                out, err = p.communicate(timeout=300)
+            got = json.loads(out)
+            took.sort()
+            self.row("kill", kills=kills, sent=got["sent"], ok=got["ok"], refused=got["refused"],
+                     codes=got["refusals"], lost=got["lost"], double=got["double_terminals"],
+                     reconnects=got["reconnects"], again_p50_ms=took[len(took) // 2], again_max_ms=took[-1])
+            self.check(set(got["refusals"]) <= {"503"}, f"errors other than 503: {got['refusals']}")
+            self.check(got["ok"] > 0 and got["ok"] + got["refused"] + got["lost"] == got["sent"],
+                       f"not all are accounted for: {got}")
+            # A connection that stood in the middle of a frame is closed: what it had in flight has that for an answer.
+            self.check(got["lost"] == 0 or got["reconnects"] > 0, f"{got['lost']} were not answered: {err}")
+
     def door(self):
         """What the sandbox costs: on and off take turns, the best of each."""
         got = {"on": [], "off": []}
@@ -283,7 +311,7 @@ class Campaign:
 
 
 def main():
-    names = ("clients", "rates", "cancel", "vanish", "rejects", "soak", "door", "drain")
+    names = ("clients", "rates", "cancel", "vanish", "rejects", "soak", "kill", "door", "drain")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("hearth", type=lambda p: pathlib.Path(p).resolve())
     parser.add_argument("--seconds", type=float, default=5, help="for each cell")

@@ -170,6 +170,15 @@ class EndToEnd(Base):
                 self.assertEqual(self.client("-m", "books", "tokenize", "-p", text, *flags),
                                  run("tokenize", "-m", BOOKS, "-p", text, *flags), (text, flags))
 
+    def test_who_looks_after_it(self):
+        for kind in ("--liveness", "--readiness"):  # without the token
+            self.assertEqual(run("client", "--socket", self.server.path, "health", kind), b"")
+        names = {m["name"]: m for m in json.loads(self.client("models", "--json"))}
+        self.assertEqual({n: m["kind"] for n, m in names.items()},
+                         {"books": "generate", "mood": "classify", "sentences": "embed"})
+        self.assertEqual({m["state"] for m in names.values()}, {"loaded"})
+        self.assertRegex(self.client("status").decode(), r"(?s)\Ahearth [\d.]+, wire 2, ready\n.*models\n  books ")
+
     def test_company_changes_nothing(self):
         """Prompts that are generated together, chunks of one between those of others, give what each gives alone."""
         prompts = [f"{p} {'and ' * (i % 5)}" for i, p in enumerate(PROMPTS * 2)]
