@@ -50,7 +50,7 @@ struct supervisor {
     uint64_t ping_ns;
     bool late;
     /* the drain */
-    uint32_t stops;
+    uint32_t stops, drains; /* signals; of which the worker was told */
     uint64_t kill_ns; /* the worker has until then; 0 */
 };
 

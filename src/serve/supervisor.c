@@ -99,7 +99,7 @@ static bool worker_start(struct supervisor *s)
     s->pid = pid;
     s->start_ns = 0;
     s->ready = s->late = false;
-    s->ping = 0;
+    s->ping = s->drains = 0;
     sup_log(s, "event=worker_started pid=%d start=%u", (int)pid, (unsigned)s->starts);
     return true;
 }
@@ -206,8 +206,6 @@ static void sup_stop(struct supervisor *s, uint64_t now_ns)
     sup_log(s, "event=drain call=%u", (unsigned)s->stops);
     if (s->stops == 1 && s->config.stopping)
         s->config.stopping(s->config.user);
-    if (s->pid)
-        hs_control_send(s->control, &(struct hs_control){.kind = HS_CONTROL_DRAIN}, -1);
     s->kill_ns = now_ns + (s->stops == 1 ? MS(s->config.drain_ms) + MS(3000) : s->stops == 2 ? MS(3000) : 0);
 }
 
@@ -294,8 +292,19 @@ static void sup_watch(struct supervisor *s, uint64_t now_ns)
     }
 }
 
+/* What could not be said, or was not heard, when it was due. */
+static void sup_again(struct supervisor *s, uint64_t now_ns)
+{
+    while (s->pid && s->drains < s->stops &&
+           hs_control_send(s->control, &(struct hs_control){.kind = HS_CONTROL_DRAIN}, -1))
+        s->drains++;
+    if (s->pid && atomic_load(&s->ledger->phase) == HS_WORKER_READY)
+        worker_is_ready(s, now_ns);
+}
+
 static void sup_clocks(struct supervisor *s, uint64_t now_ns)
 {
+    sup_again(s, now_ns);
     if (s->pid == 0 && s->start_ns && now_ns >= s->start_ns && !s->stops && !worker_start(s))
         s->start_ns = now_ns + MS(s->config.max_pause_ms);
     if (s->pid && s->kill_ns && now_ns >= s->kill_ns) {

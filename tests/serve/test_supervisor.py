@@ -209,6 +209,41 @@ class Drain(unittest.TestCase):
                 os.kill(old, 0)
 
 
+class Faults(unittest.TestCase):
+    """faults.c preloaded: a third of the calls on sockets are interrupted, short, or fail for a while."""
+
+    @unittest.skipUnless("HEARTH_FAULTS_LIBRARY" in os.environ, "HEARTH_FAULTS_LIBRARY is not given")
+    def test_answers_are_the_same(self):
+        def answers(server):
+            found = []
+            for version in (1, 2):
+                for _ in range(4):
+                    with server.client(version=version) as c:
+                        own = [c.begin("generate", prompt=p, max_tokens=40, temperature=0, ignore_end=1, stream=s)
+                               for s, p in enumerate(("It was", "The old man"))]
+                        texts = dict.fromkeys(own, "")
+                        ends = 0
+                        while ends < len(own):
+                            m = c.receive()
+                            texts[m["id"]] += m.get("text", "")
+                            ends += m["type"] in TERMINAL
+                        found.append(sorted(texts.items()))
+                        found.append(c.ask("tokenize", text="x y " * 5000)["tokens"])
+            return found
+
+        with Server(HEARTH, [BOOKS]) as server:
+            expected = answers(server)
+        for seed in (1, 2, 3):
+            env = os.environ | {"LD_PRELOAD": os.environ["HEARTH_FAULTS_LIBRARY"], "HEARTH_FAULTS": str(seed)}
+            with Server(HEARTH, [BOOKS], env=env) as server:
+                self.assertEqual(answers(server), expected)
+                old = worker(server)
+                os.kill(old, signal.SIGKILL)
+                next_worker(server, old)
+                self.assertEqual(answers(server), expected)
+                self.assertEqual(server.stop(), 0)
+
+
 class Campaign(unittest.TestCase):
     """Kills at random times under load: every request ends exactly once, or with its connection."""
 
