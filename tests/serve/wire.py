@@ -200,6 +200,8 @@ class Client:
         own, chunks = self.begin(name, **fields), []
         while True:
             m = self.receive()
+            if m["type"] == "error" and m["code"] == 503 and m.get("id", own) < own:
+                continue  # answered already: the worker died in the window of docs/wire.md
             assert m.get("id", own) == own, m
             if m["type"] in TERMINAL:
                 m["chunks"] = chunks
