@@ -26,16 +26,6 @@
 
 /* ---- files ---- */
 
-/* glibc 2.33 to 2.38 ask by way of a path, which a server's filter cannot tell from looking at any file. */
-static int posix_fstat(int handle, struct stat *st)
-{
-#if defined(__linux__) && defined(SYS_fstat) && (defined(__x86_64__) || defined(__aarch64__))
-    return (int)syscall(SYS_fstat, handle, st); /* the kernel's struct is the C library's there */
-#else
-    return fstat(handle, st);
-#endif
-}
-
 static const char *posix_kind(mode_t mode)
 {
     return S_ISDIR(mode)    ? "a directory"
