@@ -167,7 +167,9 @@ class Symbols(unittest.TestCase):
                 seen += 1
                 self.assertNotRegex(name, self.RESOLVER, f"{obj} of {library}")
                 self.assertNotIn(name, ("execve", "execv", "execvp", "execl", "execlp", "system", "popen", "posix_spawn",
-                                        "posix_spawnp", "dlopen", "inet_pton", "inet_addr"), f"{obj} of {library}")
+                                        "posix_spawnp", "inet_pton", "inet_addr"), f"{obj} of {library}")
+                if name == "dlopen":  # the HTTP library, where it is asked for, before the door is closed
+                    self.assertEqual(obj, "http_library.c.o")
                 if name in ("socket", "connect", "bind", "listen"):
                     self.assertEqual((library, obj), ("libhearth_serve.a", "listen.c.o"), name)
         self.assertGreater(seen, 100)
