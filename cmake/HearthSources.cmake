@@ -201,6 +201,8 @@ set(HEARTH_SERVE_SOURCES
   src/serve/limits.c
   src/serve/auth.c
   src/serve/conn.c
+  src/serve/conn_buffer.c
+  src/serve/conn_message.c
   src/serve/listen.c
   src/serve/server.c
   src/serve/sched.c
