@@ -43,6 +43,8 @@ EXCEPTIONS = {
     "tools/tensor_io.c": ["onnx/hx_model.h", "base/*"],  # TensorProto files of the ONNX tests
     "tools/cmd_serve.c": ["serve/*", "base/*", "kernels/*"],
     "tools/serve_http.h": ["serve/*"],
+    "tools/serve_desk.h": ["serve/*"],
+    "tools/serve_desk.c": ["serve/*", "base/*"],
     "tools/serve_process.h": ["serve/*"],
     "tools/serve_process.c": ["serve/*", "base/*"],
     # the client's end of the wire: the codec of the server's room, its clock and its arena
