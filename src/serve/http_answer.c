@@ -420,12 +420,27 @@ static void answer_report(struct http_call *c, const struct hs_report *r)
     c->ended = true;
 }
 
+/* The engine's sentences about a field begin with "message: field: "; NULL: this one does not. */
+static const char *answer_param(const struct http_call *c, const char *text)
+{
+    size_t n = strlen(c->message->name);
+    if (strncmp(text, c->message->name, n) != 0 || strncmp(text + n, ": ", 2) != 0)
+        return NULL;
+    text += n + 2;
+    for (size_t i = 0; i < c->message->n_fields; i++) {
+        const char *name = c->message->fields[i].name;
+        if (strncmp(text, name, strlen(name)) == 0 && text[strlen(name)] == ':')
+            return strcmp(name, "turns") == 0 ? "messages" : strcmp(name, "texts") == 0 ? "input" : name;
+    }
+    return NULL;
+}
+
 static void answer_error(struct http_call *c, const struct hs_error *e)
 {
     char text[512];
     hb_format(text, sizeof text, "%.*s", e->message.len < sizeof text ? (int)e->message.len : (int)sizeof text, e->message.at);
     c->retry_ms = e->retry_ms;
-    http_call_fail(c, e->code >= 400 && e->code <= 599 ? (unsigned)e->code : 500, e->code == 404 ? "model" : NULL, text);
+    http_call_fail(c, e->code >= 400 && e->code <= 599 ? (unsigned)e->code : 500, e->code == 404 ? "model" : answer_param(c, text), text);
 }
 
 static void answer_part(struct http_call *c, size_t part, const struct hs_message *m, const void *msg)

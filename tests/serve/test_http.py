@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import socket
 import stat
 import struct
@@ -214,6 +215,32 @@ class Refusals(Case):
         (b'{"prompt":"a","temperature":NaN}', 400), (b'{"prompt":"a","temperature":Infinity}', 400),
     ]
 
+    BOUNDS = [  # field, values that are taken, values that are not
+        ("temperature", [0, 1e-38, 2], [-1, 2.001, 1e38]),
+        ("top_k", [0, 1, 2**31 - 1], [-1, 2**31]),
+        ("top_p", [1, 0.5], [0, -0.1, 1.001]),
+        ("min_p", [0, 0.999], [-0.1, 1]),
+        ("repeat_penalty", [1], [0, -1, 1e30]),
+        ("presence_penalty", [0, -2], [1e30]),
+        ("frequency_penalty", [0, 2], [-1e30]),
+        ("max_tokens", [1], [0, -1, 2**31]),
+        ("seed", [0, -1, -2**63, 2**63 - 1, str(2**64 - 1)], [2**64, str(2**64), 0.5, ""]),
+        ("stop", ["a", ["a"] * 16, "x" * 256, []], ["", [""], ["a"] * 17, ["a"] * 10000, "x" * 257, "x" * (1 << 20)]),
+        ("priority", [0, 3], [-1, 4]),
+        ("timeout_ms", [3600000], [0, 3600001]),
+        ("logit_bias", [{}], [{"0": 1}, {"999999999": 100}]),
+    ]
+
+    def test_bounds(self):
+        for field, good, bad in self.BOUNDS:
+            for value, code in [(v, 200) for v in good] + [(v, 400) for v in bad]:
+                code = 413 if code == 400 and field == "stop" and len(value) > 1 else code
+                with self.subTest(field=field, value=str(value)[:40]):
+                    status, _, body = self.server.post("/v1/completions", **{"prompt": "a", "max_tokens": 1, field: value})
+                    self.assertEqual(status, code, body)
+                    if code != 200 and value != 2**64:  # which is no number of the JSON library's
+                        self.assertEqual(body["error"]["param"], field, body)
+
     def test_bodies(self):
         for body, code in self.BODIES:
             with self.subTest(body=body[:60]):
@@ -346,6 +373,20 @@ class Ends(unittest.TestCase):
         self.assertEqual(events(text)[-1], "[DONE]")
         self.assertEqual(server.process.wait(30), 0)
         self.assertFalse(server.http_path.exists())
+        server.__exit__()
+
+    def test_a_dead_worker_is_followed_by_another(self):
+        server = HttpServer(HEARTH, [BOOKS], "-c", "512")
+        c = server.connection()
+        c.request("POST", "/v1/completions", json.dumps(dict(prompt="It was", max_tokens=400, ignore_end=True, stream=True)), AUTH)
+        self.assertIn("data: ", c.getresponse().read1(4096).decode())
+        with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as f:
+            worker = int(f.read().split()[0])
+        os.kill(worker, signal.SIGKILL)
+        begun = time.monotonic()  # the socket stays: who connects meanwhile waits for the next one
+        self.assertEqual(server.post("/v1/completions", prompt="It was", max_tokens=2)[0], 200)
+        self.assertLess(time.monotonic() - begun, 20)
+        c.close()
         server.__exit__()
 
     def test_requests_of_a_connection_are_counted(self):

@@ -72,6 +72,7 @@ class Clients(unittest.TestCase):
         self.assertIn("usage", self.curl("-H", "Transfer-Encoding: chunked", "http://hearth/v1/completions", "-d", "@-", data=big))
         self.assertIn("usage", self.curl("--http1.0", "http://hearth/v1/completions", "-d", body))
         self.assertEqual(self.curl("-o", "/dev/null", "-w", "%{http_code}", "-X", "PUT", "http://hearth/v1/completions"), "405")
+        self.assertIn("hearth_queue_depth 0", self.curl("http://hearth/metrics"))
 
     def test_openai(self):
         python, why = openai_python()
