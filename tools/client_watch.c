@@ -47,30 +47,69 @@ static int watch_put(struct hs_bytes body)
 /* ---- a report for people: its leaves, a line each ---- */
 
 #if HEARTH_WITH_JSON
-static void watch_leaf(const char *key, const json_t *v)
+#define WATCH_ALIKE 4 /* from so many members on, those that all say the same are told once */
+
+static const char *watch_scalar(const json_t *v, char number[40])
+{
+    if (json_is_string(v))
+        return json_string_value(v);
+    if (json_is_real(v))
+        snprintf(number, 40, "%.6g", json_real_value(v));
+    else if (json_is_integer(v))
+        snprintf(number, 40, "%lld", (long long)json_integer_value(v));
+    else
+        snprintf(number, 40, "%s", json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "-");
+    return number;
+}
+
+/* Members that hold nothing further stand on one line. */
+static bool watch_flat(json_t *object)
+{
+    const char *name;
+    json_t *item;
+    json_object_foreach(object, name, item)
+        if (json_is_object(item) || json_is_array(item))
+            return false;
+    return json_object_size(object) > 0;
+}
+
+static bool watch_alike(json_t *object)
+{
+    const char *name;
+    json_t *item, *first = json_object_iter_value(json_object_iter(object));
+    json_object_foreach(object, name, item)
+        if (!json_is_string(item) || !json_equal(item, first))
+            return false;
+    return json_object_size(object) >= WATCH_ALIKE;
+}
+
+static void watch_line(json_t *object)
 {
     char number[40];
-    const char *text = json_string_value(v);
-    if (json_is_real(v))
-        snprintf(number, sizeof number, "%.6g", json_real_value(v));
-    else if (json_is_integer(v))
-        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(v));
-    else
-        snprintf(number, sizeof number, "%s", json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "-");
-    printf("  %-36s ", key);
-    hc_put_escaped(stdout, text ? text : number);
-    fputc('\n', stdout);
+    const char *name, *between = "";
+    json_t *item;
+    if (watch_alike(object)) {
+        printf("all %zu ", json_object_size(object));
+        hc_put_escaped(stdout, json_string_value(json_object_iter_value(json_object_iter(object))));
+        return;
+    }
+    json_object_foreach(object, name, item) {
+        printf("%s%s ", between, name);
+        hc_put_escaped(stdout, watch_scalar(item, number));
+        between = "  ";
+    }
 }
 
 /* Depth is that of the server's report, bounded by the parser. */
 static void watch_leaves(char *key, size_t len, size_t size, json_t *v, int depth)
 {
+    char number[40];
     const char *name;
     json_t *item;
     size_t i;
     if (depth > 8)
         return;
-    if (json_is_object(v)) {
+    if (json_is_object(v) && (depth == 0 || !watch_flat(v))) {
         json_object_foreach(v, name, item) {
             int n = snprintf(key + len, size - len, "%s%s", len ? "." : "", name);
             watch_leaves(key, len + (size_t)n < size ? len + (size_t)n : size - 1, size, item, depth + 1);
@@ -80,8 +119,13 @@ static void watch_leaves(char *key, size_t len, size_t size, json_t *v, int dept
             int n = snprintf(key + len, size - len, ".%zu", i);
             watch_leaves(key, len + (size_t)n < size ? len + (size_t)n : size - 1, size, item, depth + 1);
         }
-    } else {
-        watch_leaf(key, v);
+    } else if (strcmp(key, "limits") != 0) { /* which hearth serve --limits lists */
+        printf("  %-32s ", key);
+        if (json_is_object(v))
+            watch_line(v);
+        else
+            hc_put_escaped(stdout, watch_scalar(v, number));
+        fputc('\n', stdout);
     }
     key[len] = 0;
 }
@@ -179,50 +223,47 @@ static int watch_models_run(const void *settings)
 
 /* ---- status ---- */
 
-static void watch_section(bool json, const char *name, struct hs_bytes body, const char *before)
+static void watch_member(const char *name, struct hs_bytes body)
 {
-    if (json) {
-        printf("%s\"%s\":", before, name);
-        if (body.len)
-            fwrite(body.at, 1, body.len, stdout);
-        else
-            fputs("null", stdout);
-    } else {
-        printf("%s\n", name);
-        watch_table(body);
-    }
+    printf(",\"%s\":", name);
+    if (body.len)
+        fwrite(body.at, 1, body.len, stdout);
+    else
+        fputs("null", stdout);
 }
 
-static int watch_status(struct client *c)
+static int watch_status_json(struct client *c, const union hs_any *health)
 {
-    bool json = c->s->common.json;
     union hs_any answer;
     struct hj j = {.file = stdout};
-    int rc = watch_health(c, 2, &answer);
-    if (rc != HC_OK)
-        return rc;
-    if (json)
-        printf("{\"server\":");
-    if (json)
-        hj_string(&j, NULL, wc_server(c->wire));
-    else
-        printf("%s, wire %u, %s\n", wc_server(c->wire), wc_version(c->wire), answer.report.ok ? "ready" : "not ready");
-    if (json)
-        printf(",\"ready\":%s", answer.report.ok ? "true" : "false");
-    watch_section(json, "health", answer.report.body, ",");
-    rc = watch_metrics(c, false, &answer);
+    hj_open(&j, NULL, '{');
+    hj_string(&j, "server", wc_server(c->wire));
+    hj_bool(&j, "ready", health->report.ok != 0);
+    watch_member("health", health->report.body);
+    int rc = watch_metrics(c, false, &answer);
     if (rc != HC_OK && rc != HC_USAGE) /* 400: a server without metrics, as the line on stderr says */
         return rc;
-    watch_section(json, "metrics", rc == HC_OK ? answer.report.body : (struct hs_bytes){"", 0}, ",");
-    fputs(json ? ",\"models\":" : "models\n", stdout);
-    if (json) {
-        j.inside = false;
-        hj_open(&j, NULL, '[');
-    }
-    rc = watch_models(c, json ? &j : NULL);
-    if (rc == HC_OK && json) {
-        hj_close(&j, ']');
-        puts("}");
+    watch_member("metrics", rc == HC_OK ? answer.report.body : (struct hs_bytes){"", 0});
+    hj_open(&j, "models", '[');
+    rc = watch_models(c, &j);
+    hj_close(&j, ']');
+    hj_close(&j, '}');
+    fputc('\n', stdout);
+    return rc;
+}
+
+/* What people read: health has the figures of metrics in it. */
+static int watch_status(struct client *c)
+{
+    union hs_any answer;
+    int rc = watch_health(c, 2, &answer);
+    if (rc == HC_OK && c->s->common.json) {
+        rc = watch_status_json(c, &answer);
+    } else if (rc == HC_OK) {
+        printf("%s, wire %u, %s\n", wc_server(c->wire), wc_version(c->wire), answer.report.ok ? "ready" : "not ready");
+        watch_table(answer.report.body);
+        puts("models");
+        rc = watch_models(c, NULL);
     }
     return rc == HC_OK ? hc_finish_output() : rc;
 }

@@ -415,7 +415,7 @@ class Watch(Base):
     def test_status_metrics_models(self):
         with Server(story) as s:
             text = client(s, "status").stdout.decode()
-            self.assertRegex(text, r"(?s)scripted 1, wire 2, ready\nhealth\n.*sandbox\.level +full\n.*requests +3\n.*"
+            self.assertRegex(text, r"(?s)scripted 1, wire 2, ready\n.*uptime_s +5\n.*sandbox +level full\n.*"
                                    r"models\n +books +generate +loaded +3\.0 MiB +pinned 0123456789ab\n")
             got = json.loads(client(s, "status", "--json").stdout)
             self.assertEqual((got["server"], got["ready"], got["health"]["uptime_s"], got["metrics"]["requests"],
