@@ -50,20 +50,28 @@ static bool http_busy(void *user)
     return hs_http_busy(user);
 }
 
-int serve_http_open(struct serve_http *h, struct hs_engine *engine, struct hs_auth *auth, const struct hs_limits *limits,
-                    struct hs_server *server)
+int serve_http_open(struct serve_http *h, struct hs_engine *engine, struct hs_auth *auth,
+                    const struct hs_limits *limits, struct hs_server *server)
 {
     hearth_error err = {0};
     if (h->listener < 0)
         return HC_OK;
-    const struct hs_http_config config = {.engine = engine, .auth = auth, .listener = h->listener,
-                                          .any_user = h->settings->shared, .limits = limits,
-                                          .now_s = (uint64_t)time(NULL), .now_ns = hc_now_ns()};
+    const struct hs_http_config config = {.engine = engine,
+                                          .auth = auth,
+                                          .listener = h->listener,
+                                          .any_user = h->settings->shared,
+                                          .limits = limits,
+                                          .now_s = (uint64_t)time(NULL),
+                                          .now_ns = hc_now_ns()};
     hearth_status status = hs_http_open(&config, &h->http, &err);
     if (status != HEARTH_OK)
         return hc_fail_status(HC_REFUSED, h->settings->path, status, &err);
-    const struct hs_watch watch = {.fd = hs_http_fd(h->http), .ready = http_ready, .deadline = http_deadline,
-                                   .busy = http_busy, .always = true, .user = h->http};
+    const struct hs_watch watch = {.fd = hs_http_fd(h->http),
+                                   .ready = http_ready,
+                                   .deadline = http_deadline,
+                                   .busy = http_busy,
+                                   .always = true,
+                                   .user = h->http};
     status = hs_server_watch(server, &watch, &err);
     if (status != HEARTH_OK)
         return hc_fail_status(HC_FAILED, h->settings->path, status, &err);

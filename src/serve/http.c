@@ -25,13 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HTTP_POOL   16384u /* of a connection: head of a request, buffers; all of it is touched */
-#define HTTP_BLOCK  16384u /* of an answer, at a time */
+#define HTTP_POOL     16384u /* of a connection: head of a request, buffers; all of it is touched */
+#define HTTP_BLOCK    16384u /* of an answer, at a time */
 #define HTTP_TOO_LONG "the body is too long; 16777216 bytes are accepted"
-#define HTTP_EVENTS  66
-#define HTTP_ACCEPTS 16  /* in one run */
+#define HTTP_EVENTS   66
+#define HTTP_ACCEPTS  16 /* in one run */
 #define HTTP_PAUSE_MS 100
-#define HTTP_ROUNDS 16     /* of the library in one run */
+#define HTTP_ROUNDS   16                  /* of the library in one run */
 #define HTTP_SESSIONS ((uint64_t)1 << 63) /* numbers from here on are of HTTP */
 
 enum http_phase { PHASE_FREE, PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_WAIT, PHASE_SEND };
@@ -44,13 +44,13 @@ struct http_conn {
     enum http_phase phase;
     struct hs_client client;
     uint64_t deadline_ns, last_id;
-    uint64_t rate_ns; /* of hs_rate_take */
-    bool known;     /* has shown the token */
+    uint64_t rate_ns;      /* of hs_rate_take */
+    bool known;            /* has shown the token */
     bool suspended, ready; /* ready: something to write came meanwhile */
-    bool resting;   /* the engine was told that we are full */
-    bool half;      /* the client sends no more */
-    bool gone;      /* the engine has been told to drop it */
-    bool too_long;  /* the body */
+    bool resting;          /* the engine was told that we are full */
+    bool half;             /* the client sends no more */
+    bool gone;             /* the engine has been told to drop it */
+    bool too_long;         /* the body */
     const char *allow;
     const char *rest; /* what stood in the place of {name} in the path */
     struct http_buf body;
@@ -176,7 +176,10 @@ static void conn_headers(struct http_conn *c, struct MHD_Response *r)
     const struct http_call *call = &c->call;
     char number[24];
     bool events = call->stream && call->status == 200;
-    lib->add_response_header(r, "Content-Type", events ? "text/event-stream" : call->json ? "application/json" : "text/plain; version=0.0.4");
+    lib->add_response_header(r, "Content-Type",
+                             events       ? "text/event-stream"
+                             : call->json ? "application/json"
+                                          : "text/plain; version=0.0.4");
     if (events) {
         lib->add_response_header(r, "Cache-Control", "no-cache");
         lib->add_response_header(r, "X-Accel-Buffering", "no"); /* nginx: events at once */
@@ -210,7 +213,8 @@ static enum MHD_Result conn_answer(struct http_conn *c)
     conn_cancel_rest(c);
     c->phase = PHASE_SEND;
     c->deadline_ns = http_after(c->http, c->http->limits.stall_ms);
-    struct MHD_Response *r = lib->create_response_from_callback(call->ended ? call->out.len : MHD_SIZE_UNKNOWN, HTTP_BLOCK, conn_read, c, NULL);
+    struct MHD_Response *r = lib->create_response_from_callback(call->ended ? call->out.len : MHD_SIZE_UNKNOWN,
+                                                                HTTP_BLOCK, conn_read, c, NULL);
     if (!r)
         return MHD_NO;
     conn_headers(c, r);
@@ -299,13 +303,18 @@ static bool conn_check(struct http_conn *c, const char *url, const char *method)
     if (c->call.route == HTTP_ROUTES)
         return conn_refuse(c, 404, "nothing is answered at this path; docs/http.md lists what is");
     if (!conn_method(c, method))
-        return options ? conn_options(c) : conn_refuse(c, 405, "this method is not answered at this path; Allow says which are");
+        return options ? conn_options(c)
+                       : conn_refuse(c, 405, "this method is not answered at this path; Allow says which are");
     if (!conn_framed(c))
-        return conn_refuse(c, 400, "the length of the body is said more than once; one Content-Length, or one Transfer-Encoding, is accepted");
+        return conn_refuse(
+            c, 400,
+            "the length of the body is said more than once; one Content-Length, or one Transfer-Encoding, is accepted");
     unsigned code = conn_admit(c);
     if (code)
-        return conn_refuse(c, code, code == 401 ? "the token is missing or wrong; Authorization: Bearer TOKEN is required"
-                                                : "too many requests of this connection in a minute, or wrong tokens of this user; Retry-After says when to come again");
+        return conn_refuse(c, code,
+                           code == 401 ? "the token is missing or wrong; Authorization: Bearer TOKEN is required"
+                                       : "too many requests of this connection in a minute, or wrong tokens of this "
+                                         "user; Retry-After says when to come again");
     const char *length = conn_header(c, "Content-Length"), *coding = conn_header(c, "Content-Encoding");
     if (coding && strcasecmp(coding, "identity") != 0)
         return conn_refuse(c, 415, "the body has a Content-Encoding; it is accepted as it is only");
@@ -400,7 +409,8 @@ static void http_completed(void *user, struct MHD_Connection *mhd, void **state,
 }
 
 /* MHD_NotifyConnectionCallback */
-static void http_connection(void *user, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode what)
+static void http_connection(void *user, struct MHD_Connection *mhd, void **context,
+                            enum MHD_ConnectionNotificationCode what)
 {
     struct hs_http *h = user;
     struct http_conn *c = *context;
@@ -468,18 +478,20 @@ static hearth_status http_start(struct hs_http *h, hearth_error *err)
     struct tm tm;
     time_t now = (time_t)h->config.now_s;
     HB_TRY(http_library_open(&h->lib, err));
-    gmtime_r(&now, &tm);  /* reads the time zone's file now: the library's Date header would, later */
-    json_object_seed(0);  /* reads random bytes now */
-    h->daemon = h->lib.start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_handle, h,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL, MHD_OPTION_CONNECTION_LIMIT, h->limits.connections,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, http_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
-        http_connection, h, MHD_OPTION_END);
+    gmtime_r(&now, &tm); /* reads the time zone's file now: the library's Date header would, later */
+    json_object_seed(0); /* reads random bytes now */
+    h->daemon = h->lib.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                                    http_handle, h, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL,
+                                    MHD_OPTION_CONNECTION_LIMIT, h->limits.connections, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                                    MHD_OPTION_NOTIFY_COMPLETED, http_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+                                    http_connection, h, MHD_OPTION_END);
     if (!h->daemon)
-        return hb_fail(err, HEARTH_E_INTERNAL, "http: libmicrohttpd does not start; descriptors or memory may be used up");
+        return hb_fail(err, HEARTH_E_INTERNAL,
+                       "http: libmicrohttpd does not start; descriptors or memory may be used up");
     h->library_epoll = h->lib.get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (h->epoll < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->library_epoll, &event) != 0 || !http_listen(h, EPOLL_CTL_ADD, true))
+    if (h->epoll < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->library_epoll, &event) != 0 ||
+        !http_listen(h, EPOLL_CTL_ADD, true))
         return hb_fail(err, HEARTH_E_INTERNAL, "http: no epoll set can be made; descriptors may be used up");
     return HEARTH_OK;
 }
@@ -558,10 +570,15 @@ bool hs_http_add(struct hs_http *h, int fd, uint32_t uid, uint64_t now_ns)
     }
     struct http_conn *c = &h->conns[i];
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = c};
-    *c = (struct http_conn){.http = h, .fd = fd, .uid = uid, .phase = PHASE_IDLE, .deadline_ns = http_after(h, h->limits.stranger_ms),
+    *c = (struct http_conn){.http = h,
+                            .fd = fd,
+                            .uid = uid,
+                            .phase = PHASE_IDLE,
+                            .deadline_ns = http_after(h, h->limits.stranger_ms),
                             .client = {.session = HTTP_SESSIONS + ++h->sessions, .send = conn_send, .user = c}};
     h->adding = c;
-    bool added = h->lib.add_connection(h->daemon, fd, (struct sockaddr *)&address, sizeof(sa_family_t)) == MHD_YES && c->mhd;
+    bool added =
+        h->lib.add_connection(h->daemon, fd, (struct sockaddr *)&address, sizeof(sa_family_t)) == MHD_YES && c->mhd;
     h->adding = NULL;
     h->again = true;
     if (!added)

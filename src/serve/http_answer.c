@@ -101,7 +101,8 @@ static void buf_base64(struct http_buf *b, const uint8_t *bytes, size_t n)
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         size_t left = n - i < 3 ? n - i : 3;
-        uint32_t v = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
+        uint32_t v =
+            (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
         char out[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
         memset(out + left + 1, '=', 3 - left);
         http_buf_raw(b, out, 4);
@@ -112,7 +113,10 @@ static void buf_base64(struct http_buf *b, const uint8_t *bytes, size_t n)
 
 static const char *answer_error_type(unsigned code)
 {
-    return code == 401 ? "authentication_error" : code == 429 ? "rate_limit_error" : code >= 500 ? "server_error" : "invalid_request_error";
+    return code == 401   ? "authentication_error"
+           : code == 429 ? "rate_limit_error"
+           : code >= 500 ? "server_error"
+                         : "invalid_request_error";
 }
 
 /* The codes that programs look at. */
@@ -171,7 +175,9 @@ static const char *answer_reason(uint64_t reason, bool exact)
 /* {"id": ..., "object": ..., "created": ..., "model": ..., without an end. */
 static void answer_head(struct http_call *c, struct http_buf *b)
 {
-    const char *object = c->route == HTTP_completions ? "text_completion" : c->stream ? "chat.completion.chunk" : "chat.completion";
+    const char *object = c->route == HTTP_completions ? "text_completion"
+                         : c->stream                  ? "chat.completion.chunk"
+                                                      : "chat.completion";
     http_buf_text(b, c->stream ? "data: {\"id\":\"" : "{\"id\":\"");
     http_buf_text(b, c->name);
     http_buf_text(b, "\",\"object\":\"");
@@ -234,7 +240,8 @@ static void answer_choice(struct http_call *c, size_t part, const struct hs_done
     buf_member(b, "{\"index\":", part);
     http_buf_text(b, chat ? ",\"message\":{\"role\":\"assistant\",\"content\":" : ",\"text\":");
     http_buf_string(b, done->text);
-    http_buf_text(b, chat ? ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":" : ",\"logprobs\":null,\"finish_reason\":");
+    http_buf_text(b, chat ? ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":"
+                          : ",\"logprobs\":null,\"finish_reason\":");
     answer_end_of_choice(b, done);
     http_buf_text(b, "}");
 }
@@ -262,7 +269,8 @@ static void answer_vector(struct http_call *c, struct http_buf *b, const struct 
         float values[48];
         uint8_t bytes[sizeof values];
         size_t n = v->values.n - i < 48 ? v->values.n - i : 48;
-        struct hs_floats some = {v->values.values ? v->values.values + i : NULL, n, v->values.coded ? v->values.coded + 4 * i : NULL};
+        struct hs_floats some = {v->values.values ? v->values.values + i : NULL, n,
+                                 v->values.coded ? v->values.coded + 4 * i : NULL};
         hs_floats_read(&some, values);
         for (size_t j = 0; j < n; j++) {
             uint32_t bits;
@@ -287,7 +295,8 @@ static void answer_labels(struct http_call *c, struct http_buf *b, const struct 
     struct hs_label label;
     bool more;
     buf_member(b, "{\"object\":\"classification\",\"index\":", index);
-    for (size_t at = 0, i = 0; hs_part_next(&hs_messages[HS_M_label], &l->labels, &at, &label, &more, NULL) == HEARTH_OK && more; i++) {
+    for (size_t at = 0, i = 0;
+         hs_part_next(&hs_messages[HS_M_label], &l->labels, &at, &label, &more, NULL) == HEARTH_OK && more; i++) {
         if (i == 0) {
             http_buf_text(b, ",\"label\":");
             http_buf_string(b, label.name);
@@ -392,7 +401,8 @@ static void answer_models(struct http_call *c, const struct hs_model_list *list)
     struct hs_model m;
     bool more, found = false, one = c->route == HTTP_model;
     http_buf_text(&c->out, one ? "" : "{\"object\":\"list\",\"data\":[");
-    for (size_t at = 0, i = 0; hs_part_next(&hs_messages[HS_M_model], &list->items, &at, &m, &more, NULL) == HEARTH_OK && more; i++) {
+    for (size_t at = 0, i = 0;
+         hs_part_next(&hs_messages[HS_M_model], &list->items, &at, &m, &more, NULL) == HEARTH_OK && more; i++) {
         if (one && (m.name.len != c->model.len || memcmp(m.name.at, c->model.at, m.name.len) != 0))
             continue;
         http_buf_text(&c->out, i && !one ? "," : "");
@@ -438,9 +448,11 @@ static const char *answer_param(const struct http_call *c, const char *text)
 static void answer_error(struct http_call *c, const struct hs_error *e)
 {
     char text[512];
-    hb_format(text, sizeof text, "%.*s", e->message.len < sizeof text ? (int)e->message.len : (int)sizeof text, e->message.at);
+    hb_format(text, sizeof text, "%.*s", e->message.len < sizeof text ? (int)e->message.len : (int)sizeof text,
+              e->message.at);
     c->retry_ms = e->retry_ms;
-    http_call_fail(c, e->code >= 400 && e->code <= 599 ? (unsigned)e->code : 500, e->code == 404 ? "model" : answer_param(c, text), text);
+    http_call_fail(c, e->code >= 400 && e->code <= 599 ? (unsigned)e->code : 500,
+                   e->code == 404 ? "model" : answer_param(c, text), text);
 }
 
 static void answer_part(struct http_call *c, size_t part, const struct hs_message *m, const void *msg)

@@ -18,7 +18,8 @@ static bool input_memory(struct http_call *c)
 }
 
 /* A text, or an array of texts. The list is in the arena. */
-static bool input_texts(struct http_call *c, const char *name, const json_t *v, const struct hs_bytes **texts, size_t *n)
+static bool input_texts(struct http_call *c, const char *name, const json_t *v, const struct hs_bytes **texts,
+                        size_t *n)
 {
     struct hs_bytes *out;
     size_t i;
@@ -33,7 +34,8 @@ static bool input_texts(struct http_call *c, const char *name, const json_t *v, 
         out[0] = input_text(v);
         return true;
     }
-    json_array_foreach(v, i, item) {
+    json_array_foreach(v, i, item)
+    {
         if (!json_is_string(item))
             return http_refuse(c, name, "%s: item %zu is no text", name, i);
         out[i] = input_text(item);
@@ -48,7 +50,8 @@ static bool input_tokens(struct http_call *c, const json_t *v, struct hs_tokens 
     const json_t *item;
     if (HB_ARENA_NEW(&c->arena, uint32_t, json_array_size(v) + 1, &values, NULL) != HEARTH_OK)
         return input_memory(c);
-    json_array_foreach(v, i, item) {
+    json_array_foreach(v, i, item)
+    {
         json_int_t id = json_integer_value(item);
         if (!json_is_integer(item) || id < 0 || id > UINT32_MAX)
             return http_refuse(c, "prompt", "prompt: item %zu of token ids is no whole number from 0 to 4294967295", i);
@@ -102,21 +105,24 @@ static bool input_content(struct http_call *c, const json_t *v, size_t turn, str
         return true;
     }
     if (!json_is_array(v))
-        return http_refuse(c, "messages", "messages: content of message %zu is neither text nor an array of parts", turn);
-    json_array_foreach(v, i, part) {
+        return http_refuse(c, "messages", "messages: content of message %zu is neither text nor an array of parts",
+                           turn);
+    json_array_foreach(v, i, part)
+    {
         const json_t *type = json_object_get(part, "type"), *text = json_object_get(part, "text");
         const char *name = json_is_string(type) ? json_string_value(type) : "";
         if (strcmp(name, "text") != 0 || !json_is_string(text) || json_object_size(part) != 2) {
             http_buf_free(&joined);
-            return http_refuse(c, "messages",
-                               "messages: part %zu of message %zu has type \"%s\"; {\"type\": \"text\", \"text\": ...} is accepted",
-                               i, turn, name);
+            return http_refuse(
+                c, "messages",
+                "messages: part %zu of message %zu has type \"%s\"; {\"type\": \"text\", \"text\": ...} is accepted", i,
+                turn, name);
         }
         http_buf_raw(&joined, json_string_value(text), json_string_length(text));
     }
     out->len = joined.len;
-    bool ok = !joined.failed &&
-              hb_arena_text(&c->arena, joined.at ? joined.at : "", joined.len, &out->at, NULL) == HEARTH_OK;
+    bool ok =
+        !joined.failed && hb_arena_text(&c->arena, joined.at ? joined.at : "", joined.len, &out->at, NULL) == HEARTH_OK;
     http_buf_free(&joined);
     return ok || input_memory(c);
 }
@@ -138,13 +144,13 @@ static bool input_turn(struct http_call *c, json_t *v, size_t turn, struct hs_tu
     struct hs_bytes text;
     if (!json_is_string(role) || !content)
         return http_refuse(c, "messages", "messages: message %zu needs role, a text, and content", turn);
-    json_object_foreach(v, key, member)
-        if (!input_silent(key, member))
-            return http_refuse(c, "messages", "messages: message %zu has \"%s\"; role and content are accepted", turn, key);
+    json_object_foreach(v, key, member) if (!input_silent(key, member)) return http_refuse(
+        c, "messages", "messages: message %zu has \"%s\"; role and content are accepted", turn, key);
     if (!input_content(c, content, turn, &text))
         return false;
     /* developer is the later name of system */
-    HS_SET(out, turn, role, strcmp(json_string_value(role), "developer") == 0 ? (struct hs_bytes){"system", 6} : input_text(role));
+    HS_SET(out, turn, role,
+           strcmp(json_string_value(role), "developer") == 0 ? (struct hs_bytes){"system", 6} : input_text(role));
     HS_SET(out, turn, content, text);
     return true;
 }
@@ -210,10 +216,12 @@ bool http_take_stream_options(struct http_call *c, json_t *v)
     json_t *value;
     if (!json_is_object(v))
         return http_refuse(c, "stream_options", "stream_options: an object is required");
-    json_object_foreach(v, key, value) {
+    json_object_foreach(v, key, value)
+    {
         bool usage = strcmp(key, "include_usage") == 0;
         if ((!usage && strcmp(key, "include_obfuscation") != 0) || !json_is_boolean(value))
-            return http_refuse(c, "stream_options", "stream_options: include_usage and include_obfuscation are accepted, true or false");
+            return http_refuse(c, "stream_options",
+                               "stream_options: include_usage and include_obfuscation are accepted, true or false");
         c->usage |= usage && json_is_true(value);
     }
     return true;
@@ -237,12 +245,15 @@ static bool input_named_schema(struct http_call *c, json_t *v)
     static const char *const known[] = {"name", "schema", "strict", "description"};
     json_t *schema = json_object_get(v, "schema"), *member;
     const char *key;
-    json_object_foreach(v, key, member) {
+    json_object_foreach(v, key, member)
+    {
         bool found = false;
         for (size_t i = 0; i < HB_COUNT(known); i++)
             found |= strcmp(known[i], key) == 0;
         if (!found)
-            return http_refuse(c, "response_format", "response_format: json_schema has \"%s\"; name, schema, strict, description are accepted", key);
+            return http_refuse(
+                c, "response_format",
+                "response_format: json_schema has \"%s\"; name, schema, strict, description are accepted", key);
     }
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return http_refuse(c, "response_format", "response_format: json_schema.schema is missing");
@@ -255,7 +266,8 @@ bool http_take_response_format(struct http_call *c, json_t *v)
     const char *name = json_is_string(type) ? json_string_value(type) : "";
     bool named = strcmp(name, "json_schema") == 0;
     if (json_object_size(v) != (named ? 2u : 1u))
-        return http_refuse(c, "response_format", "response_format: {\"type\": ...} is accepted, with json_schema for that type");
+        return http_refuse(c, "response_format",
+                           "response_format: {\"type\": ...} is accepted, with json_schema for that type");
     if (named)
         return input_named_schema(c, json_object_get(v, "json_schema"));
     if (strcmp(name, "json_object") == 0) {
@@ -263,7 +275,8 @@ bool http_take_response_format(struct http_call *c, json_t *v)
         return true;
     }
     return strcmp(name, "text") == 0 ||
-           http_refuse(c, "response_format", "response_format: type \"%s\"; text, json_object and json_schema are accepted", name);
+           http_refuse(c, "response_format",
+                       "response_format: type \"%s\"; text, json_object and json_schema are accepted", name);
 }
 
 bool http_take_encoding_format(struct http_call *c, json_t *v)

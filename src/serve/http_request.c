@@ -8,8 +8,8 @@
 #include <string.h>
 
 const struct http_path http_paths[HTTP_ROUTES] = {
-#define OPEN   true
-#define CLOSED false
+#define OPEN                                      true
+#define CLOSED                                    false
 #define HS_ROUTE(name, method, path, token, text) [HTTP_##name] = {path, HTTP_##method, token},
 #include "serve/http.def"
 #undef OPEN
@@ -33,14 +33,14 @@ struct http_param {
 #define ON_EL   (ON_E | ON_L)
 #define ON_CPEL (ON_CP | ON_EL)
 
-#define ARG_FIELD(arg) #arg, NULL
-#define ARG_FLAG(arg)  #arg, NULL
-#define ARG_OWN(arg)   NULL, http_take_##arg
-#define ARG_SKIP(arg)  NULL, NULL
-#define ARG_ONE(arg)   arg, NULL
-#define ARG_NEVER(arg) NULL, NULL
+#define ARG_FIELD(arg)                            #arg, NULL
+#define ARG_FLAG(arg)                             #arg, NULL
+#define ARG_OWN(arg)                              NULL, http_take_##arg
+#define ARG_SKIP(arg)                             NULL, NULL
+#define ARG_ONE(arg)                              arg, NULL
+#define ARG_NEVER(arg)                            NULL, NULL
 #define PARAM(routes, how, name, text, arg, take) {name, arg, text, ON_##routes, HTTP_##how, take},
-#define PARAM_OF(...) PARAM(__VA_ARGS__)
+#define PARAM_OF(...)                             PARAM(__VA_ARGS__)
 
 static const struct http_param http_params[] = {
 #define HS_PARAM(routes, how, name, arg, text) PARAM_OF(routes, how, #name, text, ARG_##how(arg))
@@ -145,8 +145,8 @@ static bool request_member(struct http_call *c, const char *key, json_t *v)
         if (http_params[i].routes >> c->route & 1 && strcmp(http_params[i].name, key) == 0)
             p = &http_params[i];
     if (!p)
-        return http_refuse(c, strlen(key) < 64 ? key : NULL, "parameter \"%s\" is unknown; docs/http.md lists what is accepted",
-                           key);
+        return http_refuse(c, strlen(key) < 64 ? key : NULL,
+                           "parameter \"%s\" is unknown; docs/http.md lists what is accepted", key);
     if (json_is_null(v))
         return true;
     switch (p->how) {
@@ -195,13 +195,13 @@ static void request_remember(struct http_call *c)
 
 static bool request_body(struct http_call *c)
 {
-    static const char *const must[] = {[HTTP_chat] = "messages", [HTTP_completions] = "prompt",
-                                       [HTTP_embeddings] = "input", [HTTP_classify] = "input"};
+    static const char *const must[] = {[HTTP_chat] = "messages",
+                                       [HTTP_completions] = "prompt",
+                                       [HTTP_embeddings] = "input",
+                                       [HTTP_classify] = "input"};
     const char *key;
     json_t *v;
-    json_object_foreach(c->root, key, v)
-        if (!request_member(c, key, v))
-            return false;
+    json_object_foreach(c->root, key, v) if (!request_member(c, key, v)) return false;
     request_remember(c);
     if (c->n_texts == 0)
         return http_refuse(c, must[c->route], "%s is missing, or empty", must[c->route]);

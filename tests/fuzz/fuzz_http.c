@@ -71,13 +71,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifndef FUZZ_ENGINE
 
 static const char *const fuzz_bodies[] = {
-    "\0{\"model\":\"m\",\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},"
-    "{\"role\":\"user\",\"content\":\"\\u00e9\"}],\"max_tokens\":5,\"temperature\":0.5,\"stop\":[\"x\",\"y\"],\"n\":2,\"seed\":-7,\"user\":\"u\","
-    "\"tools\":[],\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":{\"type\":\"object\"}}},"
+    "\0{\"model\":\"m\",\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{"
+    "\"type\":\"text\",\"text\":\"b\"}]},"
+    "{\"role\":\"user\",\"content\":\"\\u00e9\"}],\"max_tokens\":5,\"temperature\":0.5,\"stop\":[\"x\",\"y\"],\"n\":2,"
+    "\"seed\":-7,\"user\":\"u\","
+    "\"tools\":[],\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":{\"type\":"
+    "\"object\"}}},"
     "\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
-    "\1{\"prompt\":[[1,2],[3]],\"top_k\":40,\"min_p\":0.1,\"grammar\":\"root ::= [a-z]\",\"seed\":\"123\",\"logit_bias\":{}}",
-    "\1{\"prompt\":[\"a\",\"b\"],\"n\":8,\"echo\":false,\"best_of\":1,\"suffix\":\"\",\"timeout_ms\":10,\"priority\":3}",
-    "\2{\"input\":[\"a\",\"b\",\"c\"],\"encoding_format\":\"base64\",\"pooling\":1,\"no_normalize\":true,\"truncate\":false}",
+    "\1{\"prompt\":[[1,2],[3]],\"top_k\":40,\"min_p\":0.1,\"grammar\":\"root ::= "
+    "[a-z]\",\"seed\":\"123\",\"logit_bias\":{}}",
+    "\1{\"prompt\":[\"a\",\"b\"],\"n\":8,\"echo\":false,\"best_of\":1,\"suffix\":\"\",\"timeout_ms\":10,\"priority\":"
+    "3}",
+    "\2{\"input\":[\"a\",\"b\",\"c\"],\"encoding_format\":\"base64\",\"pooling\":1,\"no_normalize\":true,\"truncate\":"
+    "false}",
     "\3{\"input\":\"a\",\"model\":\"c\",\"truncate\":true}",
 };
 

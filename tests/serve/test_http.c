@@ -139,7 +139,8 @@ static void fake_remember(const struct hs_message *m, const void *msg)
         if (hs_text_next(chat ? &c->stop : &g->stop, &at, &stop))
             fake_text(engine.stop, sizeof engine.stop, stop);
         if (chat)
-            fake_text(engine.text, sizeof engine.text, ((const struct hs_turn *)c->turns.items)[c->turns.n - 1].content);
+            fake_text(engine.text, sizeof engine.text,
+                      ((const struct hs_turn *)c->turns.items)[c->turns.n - 1].content);
         else
             fake_text(engine.text, sizeof engine.text, g->prompt);
         if (!chat && g->prompt_tokens.n)
@@ -147,7 +148,8 @@ static void fake_remember(const struct hs_message *m, const void *msg)
     }
 }
 
-void hs_engine_submit(struct hs_engine *e, struct hs_client *client, const struct hs_message *m, const void *msg, uint64_t now_ns)
+void hs_engine_submit(struct hs_engine *e, struct hs_client *client, const struct hs_message *m, const void *msg,
+                      uint64_t now_ns)
 {
     uint64_t id = ((const struct hs_cancel *)msg)->id;
     (void)e, (void)now_ns;
@@ -174,7 +176,8 @@ void hs_engine_submit(struct hs_engine *e, struct hs_client *client, const struc
         fake_error(id, 429, 1500);
     else if (strcmp(engine.model, "nobody") == 0)
         fake_error(id, 404, 0);
-    else if (m == &hs_messages[HS_M_chat] ? ((const struct hs_chat *)msg)->stream : ((const struct hs_generate *)msg)->stream) {
+    else if (m == &hs_messages[HS_M_chat] ? ((const struct hs_chat *)msg)->stream
+                                          : ((const struct hs_generate *)msg)->stream) {
         fake_chunk(id, 0, "It ");
         fake_chunk(id, 1, NULL);
         fake_chunk(id, 2, "was \"dark\".\n");
@@ -277,8 +280,8 @@ static bool bench_read(struct bench *b, int fd)
 static void bench_post(struct bench *b, int fd, const char *path, const char *body)
 {
     char request[4096];
-    int n = snprintf(request, sizeof request, "POST %s HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: %zu\r\n\r\n%s", path,
-                     strlen(body), body);
+    int n = snprintf(request, sizeof request, "POST %s HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: %zu\r\n\r\n%s",
+                     path, strlen(body), body);
     assert_true(n > 0 && (size_t)n < sizeof request);
     bench_write(b, fd, request, (size_t)n);
 }
@@ -307,7 +310,8 @@ static const struct {
     {"GET /v1/models/books HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "HTTP/1.1 200", "{\"id\":\"books\"", false},
     {"GET /v1/models/other HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "HTTP/1.1 404", "\"code\":\"model_not_found\"", false},
     {"GET /v1/models/ HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "HTTP/1.1 404", "\"code\":\"unknown_url\"", false},
-    {"GET /metrics HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "HTTP/1.1 200", "Content-Type: text/plain; version=0.0.4", false},
+    {"GET /metrics HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "HTTP/1.1 200", "Content-Type: text/plain; version=0.0.4",
+     false},
     {"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 401", "\"type\":\"authentication_error\"", false},
     {"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " SECRET "\r\n\r\n", "HTTP/1.1 401", NULL, false},
     {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404", "\"code\":\"unknown_url\"", false},
@@ -316,17 +320,22 @@ static const struct {
     {"OPTIONS /v1/embeddings HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 204", "Allow: POST, OPTIONS", false},
     {"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 204", "Allow: GET, HEAD, POST, OPTIONS", false},
     {"BREW /health HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 405", NULL, false},
-    {"GET /health HTTP/1.1\r\n\r\n", "HTTP/1.1 400", NULL, true},          /* no Host */
+    {"GET /health HTTP/1.1\r\n\r\n", "HTTP/1.1 400", NULL, true}, /* no Host */
     {"GET /health HTTP/3.7\r\nHost: x\r\n\r\n", "HTTP/1.", NULL, true},
-    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 400", NULL, true},
-    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400",
-     NULL, true},
-    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 415", NULL, true},
-    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 16777217\r\n\r\n", "HTTP/1.1 413", "16777216 bytes", true},
+    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+     "HTTP/1.1 400", NULL, true},
+    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH
+     "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "HTTP/1.1 400", NULL, true},
+    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+     "HTTP/1.1 415", NULL, true},
+    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 16777217\r\n\r\n", "HTTP/1.1 413",
+     "16777216 bytes", true},
     {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 16777217\r\n\r\n", "HTTP/1.1 401", NULL, true},
     {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: -1\r\n\r\n", "HTTP/1.1 400", NULL, true},
-    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH "Transfer-Encoding: chunked\r\n\r\nd\r\n{\"input\":\"a\"}\r\n0\r\n\r\n", "HTTP/1.1 200",
-     "\"embedding\":[1,-2.5,", false},
+    {"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" AUTH
+     "Transfer-Encoding: chunked\r\n\r\nd\r\n{\"input\":\"a\"}\r\n0\r\n\r\n",
+     "HTTP/1.1 200", "\"embedding\":[1,-2.5,", false},
 };
 
 static void heads_are_answered(void **state)
@@ -337,8 +346,8 @@ static void heads_are_answered(void **state)
         bench_write(b, fd, heads[i].request, strlen(heads[i].request));
         bool closed = bench_read(b, fd);
         if (strncmp(b->answer, heads[i].status, strlen(heads[i].status)) != 0 || closed != heads[i].closed)
-            fail_msg("%s: %s expected, closed %d; got, closed %d:\n%s", heads[i].request, heads[i].status, heads[i].closed,
-                     closed, b->answer);
+            fail_msg("%s: %s expected, closed %d; got, closed %d:\n%s", heads[i].request, heads[i].status,
+                     heads[i].closed, closed, b->answer);
         bench_contains(b, heads[i].request, heads[i].has);
         close(fd);
         bench_run(b);
@@ -349,28 +358,38 @@ static void heads_are_answered(void **state)
 
 /* ---- bodies ---- */
 
-#define CHAT "/v1/chat/completions"
-#define TEXT "/v1/completions"
+#define CHAT  "/v1/chat/completions"
+#define TEXT  "/v1/completions"
 #define EMBED "/v1/embeddings"
 #define LABEL "/v1/classify"
-#define HI   "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]"
+#define HI    "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]"
 
 static const struct {
     const char *path, *body;
     int status;
     const char *has, *param;
 } bodies[] = {
-    {CHAT, "{" HI "}", 200, "\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"default\",\"choices\":[{\"index\":0,"
+    {CHAT, "{" HI "}", 200,
+     "\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"default\",\"choices\":[{\"index\":0,"
      "\"message\":{\"role\":\"assistant\",\"content\":\"It was\xEF\xBF\xBD.\",\"refusal\":null},\"logprobs\":null,"
-     "\"finish_reason\":\"stop\",\"stop_reason\":\"stop\",\"seed\":42}],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,"
-     "\"prompt_tokens_details\":{\"cached_tokens\":4},\"total_tokens\":10}}\n", NULL},
+     "\"finish_reason\":\"stop\",\"stop_reason\":\"stop\",\"seed\":42}],\"usage\":{\"prompt_tokens\":7,\"completion_"
+     "tokens\":3,"
+     "\"prompt_tokens_details\":{\"cached_tokens\":4},\"total_tokens\":10}}\n",
+     NULL},
     {CHAT, "{\"model\":\"books\"," HI ",\"n\":2}", 200, "\"seed\":42},{\"index\":1,", NULL},
     {CHAT, "{\"model\":\"books\"," HI ",\"n\":2}", 200, "{\"prompt_tokens\":7,\"completion_tokens\":6,", NULL},
     {TEXT, "{\"prompt\":[\"a\",\"b\"],\"n\":2}", 200, "{\"prompt_tokens\":14,\"completion_tokens\":12,", NULL},
-    {TEXT, "{\"prompt\":[\"a\",\"b\"],\"n\":2}", 200, "{\"index\":3,\"text\":\"It was\xEF\xBF\xBD.\",\"logprobs\":null", NULL},
-    {CHAT, "{" HI ",\"model\":null,\"temperature\":null,\"stop\":null,\"tools\":null,\"logit_bias\":null,\"dimensions\":null}", 400, NULL, "dimensions"},
-    {CHAT, "{" HI ",\"user\":\"u\",\"metadata\":{\"a\":1},\"store\":true,\"service_tier\":\"auto\",\"prediction\":{},\"tools\":[],"
-     "\"tool_choice\":\"auto\",\"logit_bias\":{},\"logprobs\":false,\"modalities\":[\"text\"],\"n\":1}", 200, NULL, NULL},
+    {TEXT, "{\"prompt\":[\"a\",\"b\"],\"n\":2}", 200, "{\"index\":3,\"text\":\"It was\xEF\xBF\xBD.\",\"logprobs\":null",
+     NULL},
+    {CHAT,
+     "{" HI
+     ",\"model\":null,\"temperature\":null,\"stop\":null,\"tools\":null,\"logit_bias\":null,\"dimensions\":null}",
+     400, NULL, "dimensions"},
+    {CHAT,
+     "{" HI
+     ",\"user\":\"u\",\"metadata\":{\"a\":1},\"store\":true,\"service_tier\":\"auto\",\"prediction\":{},\"tools\":[],"
+     "\"tool_choice\":\"auto\",\"logit_bias\":{},\"logprobs\":false,\"modalities\":[\"text\"],\"n\":1}",
+     200, NULL, NULL},
     {CHAT, "{" HI ",\"colour\":1}", 400, "parameter \\\"colour\\\" is unknown", "colour"},
     {CHAT, "{" HI ",\"tools\":[{}]}", 400, "no tools are called", "tools"},
     {CHAT, "{" HI ",\"logprobs\":true}", 400, NULL, "logprobs"},
@@ -388,13 +407,15 @@ static const struct {
     {CHAT, "{" HI ",\"stream_options\":{\"include_usage\":true}}", 400, NULL, "stream_options"},
     {CHAT, "{" HI ",\"stop\":[1]}", 400, "item 0 is no text", "stop"},
     {CHAT, "{" HI ",\"response_format\":{\"type\":\"xml\"}}", 400, NULL, "response_format"},
-    {CHAT, "{" HI ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\"}}}", 400, "schema is missing", "response_format"},
+    {CHAT, "{" HI ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\"}}}", 400,
+     "schema is missing", "response_format"},
     {CHAT, "{}", 400, "messages is missing", "messages"},
     {CHAT, "{\"messages\":[]}", 400, NULL, "messages"},
     {CHAT, "{\"messages\":[{\"role\":\"user\"}]}", 400, NULL, "messages"},
     {CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", 400, NULL, "messages"},
     {CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"name\":\"Ann\"}]}", 400, "\\\"name\\\"", "messages"},
-    {CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]}", 400, "image_url", "messages"},
+    {CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]}", 400,
+     "image_url", "messages"},
     {CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[{}]}]}", 400, NULL, "messages"},
     {CHAT, "[]", 400, "a JSON object is required", NULL},
     {CHAT, "", 400, "JSON", NULL},
@@ -414,18 +435,24 @@ static const struct {
     {TEXT, "{\"prompt\":[[1],\"a\"]}", 400, "item 1", "prompt"},
     {TEXT, "{\"prompt\":[\"a\",1]}", 400, "item 1", "prompt"},
     {TEXT, "{\"prompt\":[\"a\",\"b\"],\"n\":9}", 400, "18 choices", "n"},
-    {EMBED, "{\"input\":[\"a\",\"b\"]}", 200, "{\"object\":\"embedding\",\"index\":1,\"embedding\":[1,-2.5,0.100000001,0,9.99999968e-21]}],"
-     "\"model\":\"default\",\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}", NULL},
-    {EMBED, "{\"input\":\"a\",\"encoding_format\":\"base64\"}", 200, "\"embedding\":\"AACAPwAAIMDNzMw9AAAAAAjlPB4=\"}", NULL},
+    {EMBED, "{\"input\":[\"a\",\"b\"]}", 200,
+     "{\"object\":\"embedding\",\"index\":1,\"embedding\":[1,-2.5,0.100000001,0,9.99999968e-21]}],"
+     "\"model\":\"default\",\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}",
+     NULL},
+    {EMBED, "{\"input\":\"a\",\"encoding_format\":\"base64\"}", 200, "\"embedding\":\"AACAPwAAIMDNzMw9AAAAAAjlPB4=\"}",
+     NULL},
     {EMBED, "{\"input\":\"a\",\"encoding_format\":\"hex\"}", 400, NULL, "encoding_format"},
     {EMBED, "{\"input\":\"a\",\"dimensions\":5}", 400, "vectors are given whole", "dimensions"},
     {EMBED, "{\"input\":[1,2]}", 400, "token ids", "input"},
     {EMBED, "{\"input\":[]}", 400, NULL, "input"},
     {EMBED, "{\"input\":7}", 400, NULL, "input"},
     {EMBED, "{\"input\":\"a\",\"temperature\":1}", 400, "unknown", "temperature"},
-    {LABEL, "{\"input\":\"good\"}", 200, "{\"object\":\"list\",\"data\":[{\"object\":\"classification\",\"index\":0,\"label\":\"POSITIVE\",\"score\":0.75,"
-     "\"scores\":[{\"label\":\"POSITIVE\",\"score\":0.75},{\"label\":\"NEGATIVE\",\"score\":0.25}],\"truncated\":true}],"
-     "\"model\":\"default\",\"usage\":{\"prompt_tokens\":5,\"total_tokens\":5}}", NULL},
+    {LABEL, "{\"input\":\"good\"}", 200,
+     "{\"object\":\"list\",\"data\":[{\"object\":\"classification\",\"index\":0,\"label\":\"POSITIVE\",\"score\":0.75,"
+     "\"scores\":[{\"label\":\"POSITIVE\",\"score\":0.75},{\"label\":\"NEGATIVE\",\"score\":0.25}],\"truncated\":true}]"
+     ","
+     "\"model\":\"default\",\"usage\":{\"prompt_tokens\":5,\"total_tokens\":5}}",
+     NULL},
 };
 
 static void bodies_are_answered(void **state)
@@ -452,11 +479,15 @@ static void parameters_reach_their_fields(void **state)
 {
     struct bench *b = *state;
     int fd = bench_connect(b);
-    bench_post(b, fd, CHAT, "{\"model\":\"m\",\"messages\":[{\"role\":\"developer\",\"content\":\"Be brief.\"},{\"role\":\"user\","
-               "\"content\":[{\"type\":\"text\",\"text\":\"Hel\"},{\"type\":\"text\",\"text\":\"lo\"}]}],\"max_completion_tokens\":9,"
-               "\"temperature\":0.5,\"top_p\":1,\"top_k\":3,\"min_p\":0.25,\"repeat_penalty\":1.5,\"presence_penalty\":-1,"
-               "\"frequency_penalty\":2,\"seed\":-1,\"stop\":\"END\",\"priority\":2,\"timeout_ms\":77,\"ignore_end\":true,"
-               "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"strict\":true,\"schema\":{\"type\":\"integer\"}}}}");
+    bench_post(
+        b, fd, CHAT,
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"developer\",\"content\":\"Be brief.\"},{\"role\":\"user\","
+        "\"content\":[{\"type\":\"text\",\"text\":\"Hel\"},{\"type\":\"text\",\"text\":\"lo\"}]}],\"max_completion_"
+        "tokens\":9,"
+        "\"temperature\":0.5,\"top_p\":1,\"top_k\":3,\"min_p\":0.25,\"repeat_penalty\":1.5,\"presence_penalty\":-1,"
+        "\"frequency_penalty\":2,\"seed\":-1,\"stop\":\"END\",\"priority\":2,\"timeout_ms\":77,\"ignore_end\":true,"
+        "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"strict\":true,\"schema\":{"
+        "\"type\":\"integer\"}}}}");
     const struct hs_chat *c = &engine.msg.chat;
     assert_ptr_equal(engine.m, &hs_messages[HS_M_chat]);
     assert_string_equal(engine.model, "m");
@@ -469,7 +500,8 @@ static void parameters_reach_their_fields(void **state)
     assert_true(c->presence_penalty == -1 && c->frequency_penalty == 2);
     assert_false(HS_HAS(c, chat, grammar));
     bench_read(b, fd);
-    bench_post(b, fd, TEXT, "{\"prompt\":[5,0,4294967295],\"seed\":\"18446744073709551615\",\"n\":2,\"parse_special\":true}");
+    bench_post(b, fd, TEXT,
+               "{\"prompt\":[5,0,4294967295],\"seed\":\"18446744073709551615\",\"n\":2,\"parse_special\":true}");
     assert_true(engine.msg.generate.prompt_tokens.n == 3 && engine.tokens[2] == UINT32_MAX);
     assert_true(engine.msg.generate.seed == 0); /* of the second choice */
     assert_true(engine.msg.generate.parse_special == 1);
@@ -517,10 +549,14 @@ static void streams_are_events(void **state)
     unchunk(b);
     char *event = strtok(b->answer, "\n");
     static const char *const ends[] = {
-        ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"It \"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}",
-        ",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"was \\\"dark\\\".\\u000a\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}",
-        ",\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\",\"stop_reason\":\"length\",\"seed\":42}],\"usage\":null}",
-        ",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":4},\"total_tokens\":10}}",
+        ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"It "
+        "\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}",
+        ",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"was "
+        "\\\"dark\\\".\\u000a\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}",
+        ",\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\",\"stop_reason\":"
+        "\"length\",\"seed\":42}],\"usage\":null}",
+        ",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_"
+        "tokens\":4},\"total_tokens\":10}}",
         "data: [DONE]"};
     for (size_t i = 0; i < HB_COUNT(ends); i++, event = strtok(NULL, "\n")) {
         assert_non_null(event);
@@ -542,7 +578,8 @@ static void streams_of_http_1_0_end_with_the_connection(void **state)
 {
     struct bench *b = *state;
     int fd = bench_connect(b);
-    static const char request[] = "POST /v1/completions HTTP/1.0\r\n" AUTH "Content-Length: 28\r\n\r\n{\"prompt\":\"a\",\"stream\":true}";
+    static const char request[] =
+        "POST /v1/completions HTTP/1.0\r\n" AUTH "Content-Length: 28\r\n\r\n{\"prompt\":\"a\",\"stream\":true}";
     bench_write(b, fd, request, sizeof request - 1);
     assert_true(bench_read(b, fd));
     assert_null(strstr(b->answer, "chunked"));
@@ -574,7 +611,8 @@ static void pieces_are_sent_as_they_come(void **state)
     }
     fake_error(engine.ids[0], 503, 0); /* too late for a status: the last event */
     bench_read(b, fd);
-    bench_contains(b, "error", "data: {\"error\":{\"message\":\"the \\\"engine\\\" says no\",\"type\":\"server_error\"");
+    bench_contains(b, "error",
+                   "data: {\"error\":{\"message\":\"the \\\"engine\\\" says no\",\"type\":\"server_error\"");
     assert_null(strstr(b->answer, "[DONE]"));
     engine.hold = false;
     bench_post(b, fd, CHAT, "{" HI "}"); /* the connection goes on */
@@ -613,7 +651,8 @@ static void parts_are_told_in_order(void **state)
         p += sprintf(p, ",\"x\"");
     strcpy(p, "]}");
     char request[256];
-    int n = snprintf(request, sizeof request, "POST " EMBED " HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: %zu\r\n\r\n", strlen(body));
+    int n = snprintf(request, sizeof request,
+                     "POST " EMBED " HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: %zu\r\n\r\n", strlen(body));
     bench_write(b, fd, request, (size_t)n);
     bench_write(b, fd, body, strlen(body));
     bench_read(b, fd);
@@ -626,7 +665,8 @@ static void parts_are_told_in_order(void **state)
         assert_non_null(at);
     }
     strcpy(p, ",\"x\"]}");
-    n = snprintf(request, sizeof request, "POST " EMBED " HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: %zu\r\n\r\n", strlen(body));
+    n = snprintf(request, sizeof request, "POST " EMBED " HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: %zu\r\n\r\n",
+                 strlen(body));
     bench_write(b, fd, request, (size_t)n);
     bench_write(b, fd, body, strlen(body));
     bench_read(b, fd);
@@ -657,7 +697,8 @@ static void bytes_may_come_one_by_one(void **state)
 {
     struct bench *b = *state;
     int fd = bench_connect(b);
-    static const char request[] = "POST /v1/completions HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 14\r\n\r\n{\"prompt\":\"a\"}";
+    static const char request[] =
+        "POST /v1/completions HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 14\r\n\r\n{\"prompt\":\"a\"}";
     for (size_t i = 0; i < sizeof request - 1; i++) {
         send(fd, request + i, 1, MSG_NOSIGNAL);
         bench_run(b);
@@ -813,7 +854,8 @@ static void heads_and_bodies_have_a_limit(void **state)
     for (int more = 0; more < 2; more++) {
         static char chunk[65536 + 16];
         fd = bench_connect(b);
-        static const char head[] = "POST /v1/completions HTTP/1.1\r\nHost: x\r\n" AUTH "Transfer-Encoding: chunked\r\n\r\n";
+        static const char head[] =
+            "POST /v1/completions HTTP/1.1\r\nHost: x\r\n" AUTH "Transfer-Encoding: chunked\r\n\r\n";
         bench_write(b, fd, head, sizeof head - 1);
         memset(chunk, ' ', sizeof chunk);
         memcpy(chunk, "10000\r\n", 7);
@@ -834,7 +876,8 @@ static void heads_and_bodies_have_a_limit(void **state)
 static void wrong_tokens_are_counted(void **state)
 {
     struct bench *b = *state;
-    static const char wrong[] = "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer 0123456789abcdef-wrong!\r\n\r\n";
+    static const char wrong[] =
+        "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer 0123456789abcdef-wrong!\r\n\r\n";
     static const char none[] = "GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n";
     static const char right[] = "GET /v1/models HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n";
     int fd = bench_connect(b);
@@ -913,8 +956,10 @@ static void closing_ends_what_runs(void **state)
 static void hostile_bytes_do_no_harm(void **state)
 {
     struct bench *b = *state;
-    static const char good[] = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Type: application/json\r\nContent-Length: 96\r\n\r\n"
-                               "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"temperature\":0.5,\"stop\":[\"a\"],\"n\":2,\"stream\":true}";
+    static const char good[] = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" AUTH
+                               "Content-Type: application/json\r\nContent-Length: 96\r\n\r\n"
+                               "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"temperature\":0.5,\"stop\":["
+                               "\"a\"],\"n\":2,\"stream\":true}";
     uint64_t seed = 7;
     for (int i = 0; i < 3000; i++) {
         char bytes[sizeof good];
