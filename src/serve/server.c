@@ -228,9 +228,8 @@ static void server_want(struct hs_server *s, struct server_conn *c)
 
 static void server_given(struct hs_server *s, const struct hs_control *m, int fd)
 {
-    if (fd < 0)
-        return;
-    if (server_adopt(s, fd, m->uid, &m->slot, NULL) == HEARTH_OK)
+    /* no descriptor: this process has no place for one more */
+    if (fd >= 0 && server_adopt(s, fd, m->uid, &m->slot, NULL) == HEARTH_OK)
         s->accepted++;
     else
         hs_worker_closed(s->config.worker, m->slot); /* which ends it there */

@@ -230,6 +230,8 @@ class Server:
         args = [str(command), "serve", "--socket", str(self.path), "--token-file", str(token_file)]
         for m in models:
             args += ["-m", str(m)]
+        if "HEARTH_SANITIZED" in os.environ and "--sandbox" not in options:
+            args += ["--sandbox", "off"]  # a sanitizer has threads and system calls of its own
         self.log = open(pathlib.Path(self.directory.name) / "log", "w+")
         self.process = subprocess.Popen(args + list(options), stderr=self.log, env=env)
         self.pid = self.process.pid
