@@ -218,7 +218,7 @@ static int served(struct bn_run *run, const struct bn_model *m)
     int rc = 0;
     snprintf(socket, sizeof socket, "/tmp/hearth-bench-%ld.sock", (long)getpid());
     snprintf(threads, sizeof threads, "%d", bn_run_threads(run));
-    const char *args[16] = {"serve", "-m", m->path, "--socket", socket, "--no-token", "--rate", "0", "--parallel", "16", "-t",
+    const char *args[16] = {"serve", "-m", m->path, "--socket", socket, "--no-token", "--limit", "rate=0", "--parallel", "16", "-t",
                             threads};
     if (!BN_ON(run, v2_encoding))
         args[12] = "--no-v2";

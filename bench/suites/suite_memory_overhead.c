@@ -1,9 +1,12 @@
 /* What accounting and pools cost; and what models hold in memory, each in a process of its own: peak resident size over
  * file size by context and cache type, resident pages by kind, bytes a token. */
+#define _GNU_SOURCE
+#include "bench/instruments/bn_memory.h"
 #include "bn_run.h"
 #include "serve/hs_cache.h"
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct pools {
     hearth_memory *memory;
@@ -245,6 +248,52 @@ static int resident_role(struct bn_run *run, enum bn_role role)
     return rc;
 }
 
+/* Peak of a worker that has answered; 0: not told. */
+static double sandbox_peak(struct bn_run *run, const struct bn_model *m, const char *mode)
+{
+    char socket[128], path[128], out[8192];
+    long pid, worker;
+    uint64_t first, end;
+    double peak = 0;
+    snprintf(socket, sizeof socket, "/tmp/hearth-bench-%ld.sock", (long)getpid());
+    const char *serve[] = {"serve", "-m", m->path, "--socket", socket, "--no-token", "--limit", "rate=0", "--sandbox", mode, NULL};
+    const char *load[] = {"client", "--socket", socket, "--retry", "30", "load", "--clients", "1", "--requests", "4", "-n", "16",
+                          "--words", "32", "--json", NULL};
+    if (bn_serve_start(run, serve, &pid) != 0)
+        return 0;
+    if (bn_child(run, load, out, sizeof out, &first, &end) == 0 && bn_json_number(out, "ok") == 4) {
+        snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", pid, pid);
+        FILE *f = fopen(path, "r"); /* the supervisor's worker */
+        worker = f && fscanf(f, "%ld", &worker) == 1 ? worker : pid;
+        if (f)
+            fclose(f);
+        snprintf(path, sizeof path, "/proc/%ld", worker);
+        peak = (double)bn_memory_at(path, "/sys/fs/cgroup").peak;
+    }
+    bn_serve_stop(pid);
+    unlink(socket);
+    return peak;
+}
+
+static void sandbox_row(struct bn_run *run)
+{
+    struct bn_model found[1];
+    char why[200];
+    struct bn_result *r = bn_add(run, "x", BN_LOWER, BN_MEMORY, "peak / peak without sandbox");
+    if (bn_models_find(run, BN_SMALL, found, 1, why) == 0) {
+        bn_missing(r, "%s", why);
+        return;
+    }
+    bn_of_model(r, &found[0]);
+    double on = sandbox_peak(run, &found[0], "on"), off = sandbox_peak(run, &found[0], "off");
+    if (!(on > 0 && off > 0)) {
+        bn_missing(r, "a worker of hearth serve did not answer, or its memory is not told");
+        return;
+    }
+    bn_params(r, "a server's worker after 4 texts: %.1f MB with --sandbox on, %.1f off", on * 1e-6, off * 1e-6);
+    bn_single(r, on / off);
+}
+
 int suite_memory_overhead(struct bn_run *run)
 {
     int rc = pools_rows(run);
@@ -255,8 +304,7 @@ int suite_memory_overhead(struct bn_run *run)
             rc = resident_role(run, (enum bn_role)role);
     /* The other two ratios of the specification. */
     if (rc == 0) {
-        bn_missing(bn_add(run, "x", BN_LOWER, BN_UNGATED, "peak / peak without sandbox"),
-                   "a worker's memory is not told by the server yet");
+        sandbox_row(run);
         bn_missing(bn_add(run, "x", BN_LOWER, BN_UNGATED, "peak / other engines"), "no other engine was run beside");
     }
     return rc;

@@ -35,17 +35,20 @@ static unsigned verdict_tier(const struct bn_tier *tier)
     return strcmp(tier->name, "tier1") == 0 ? T1 : strcmp(tier->name, "tier2") == 0 ? T2 : T3;
 }
 
-/* Of a result in nanoseconds where the target is in microseconds. */
-static double verdict_value(const struct verdict_row *row, const struct bn_result *r)
+/* The target is in microseconds and the result in nanoseconds. */
+static bool verdict_us(const struct verdict_row *row, const struct bn_result *r)
 {
     bool us = row->config == offsetof(struct bn_tier, memory_acquire_us) || strstr(row->metric, "Memory acquire, opt");
-    return us && strcmp(r->unit, "ns") == 0 ? r->value * 1e-3 : r->value;
+    return us && strcmp(r->unit, "ns") == 0;
 }
 
 static void verdict_of(const struct bn_run *run, const struct verdict_row *row, double target, const struct bn_result *r,
                        struct bn_verdict *v)
 {
-    double value = verdict_value(row, r);
+    bool us = verdict_us(row, r);
+    double value = us ? r->value * 1e-3 : r->value;
+    size_t used = strlen(v->target);
+    snprintf(v->target + used, sizeof v->target - used, " %s", us ? "us" : r->unit);
     v->result = r;
     if (!isfinite(value) || run->smoke) {
         v->said = BN_NOT_RUN;

@@ -43,6 +43,8 @@ def smoke():
     for r in report["results"]:
         expect(("why" in r) or r["value"] is not None, f"{r['name']}: neither a value nor a reason")
         expect(not r["model"] or r["weights"] in ("own weights", "synthetic weights", "real weights"), f"{r['model']}: {r['weights']}")
+    served = [r for r in report["results"] if r["name"].startswith("server, ") or r["name"] == "peak / peak without sandbox"]
+    expect(len(served) > 3 and not any("why" in r for r in served), f"a server is measured: {[r.get('why') for r in served]}")
     md, html = (out / "report.md").read_text(), (out / "report.html").read_text()
     expect("Smoke mode" in md and "Smoke mode" in html and report["machine"]["cpu"] in md, "the reports say what they are")
     expect("<svg" in html and not re.search(r"(src|href)=|https?://(?!www\.w3\.org)", html), "the page needs no network")
