@@ -32,7 +32,7 @@ void hs_meter_outcome(struct hs_meter *m, const struct hs_outcome *outcome);
 void hs_meter_refused(struct hs_meter *m, const struct hs_message *request, uint32_t code);
 
 #define HS_REPORT_BYTES (256u << 10)
-/* Terminated; the length, or 0 where size is too little for all of it. `health` adds what is no figure: models, limits,
+/* The length, or 0 where size is too little for all of it. `health` adds what is no figure: models, limits,
  * the sandbox; JSON only. */
 size_t hs_meter_prometheus(struct hs_meter *m, char *text, size_t size);
 size_t hs_meter_json(struct hs_meter *m, bool health, char *text, size_t size);

@@ -58,6 +58,9 @@ void hs_put_u64(struct hs_out *o, uint64_t v, bool minus)
 void hs_put_f32(struct hs_out *o, float f)
 {
     char text[32];
-    snprintf(text, sizeof text, "%.9g", (double)f);
+    if (f == 0 && signbit(f))
+        memcpy(text, "-0.0", 5); /* "-0" is a whole number, which has no sign there */
+    else
+        snprintf(text, sizeof text, "%.9g", (double)f);
     hs_put_text(o, isfinite(f) ? text : "null");
 }

@@ -63,7 +63,7 @@ static hearth_kv_stats report_kv(const struct hs_engine_model_stats *s)
 
 /* ---- Prometheus ---- */
 
-static void prometheus_head(struct hs_put *p, const char *name, const char *type, const char *help)
+static void prometheus_head(struct hs_out *p, const char *name, const char *type, const char *help)
 {
     hs_put_text(p, "# HELP hearth_");
     hs_put_text(p, name);
@@ -77,7 +77,7 @@ static void prometheus_head(struct hs_put *p, const char *name, const char *type
 }
 
 /* name{a="x",b="y"} */
-static void prometheus_name(struct hs_put *p, const char *name, const char *a, const char *x, const char *b, const char *y)
+static void prometheus_name(struct hs_out *p, const char *name, const char *a, const char *x, const char *b, const char *y)
 {
     hs_put_text(p, "hearth_");
     hs_put_text(p, name);
@@ -96,14 +96,14 @@ static void prometheus_name(struct hs_put *p, const char *name, const char *a, c
     hs_put_text(p, "}");
 }
 
-static void prometheus_u64(struct hs_put *p, uint64_t v)
+static void prometheus_u64(struct hs_out *p, uint64_t v)
 {
     hs_put_text(p, " ");
-    hs_put_u64(p, v);
+    hs_put_u64(p, v, false);
     hs_put_text(p, "\n");
 }
 
-static void prometheus_real(struct hs_put *p, double v)
+static void prometheus_real(struct hs_out *p, double v)
 {
     hs_put_text(p, " ");
     hs_put_real(p, v);
@@ -116,7 +116,7 @@ static bool report_whole(double v)
     return v >= 0 && v < 9e15 && v == (double)(uint64_t)v;
 }
 
-static void prometheus_number(struct hs_put *p, double v)
+static void prometheus_number(struct hs_out *p, double v)
 {
     if (report_whole(v))
         prometheus_u64(p, (uint64_t)v);
@@ -124,7 +124,7 @@ static void prometheus_number(struct hs_put *p, double v)
         prometheus_real(p, v);
 }
 
-static void prometheus_requests(struct hs_put *p, const struct hs_meter *m)
+static void prometheus_requests(struct hs_out *p, const struct hs_meter *m)
 {
     prometheus_head(p, "requests_total", "counter", "requests by message and by what became of them");
     for (size_t i = 0; i < HS_CLIENT_MESSAGES; i++)
@@ -136,7 +136,7 @@ static void prometheus_requests(struct hs_put *p, const struct hs_meter *m)
             }
 }
 
-static void prometheus_times(struct hs_put *p, const struct hs_meter *m)
+static void prometheus_times(struct hs_out *p, const struct hs_meter *m)
 {
     static const char *const labels[] = {"0.5", "0.95", "0.99", "1"};
     for (int t = 0; t < HS_TIME_COUNT; t++) {
@@ -170,7 +170,7 @@ static void prometheus_times(struct hs_put *p, const struct hs_meter *m)
     X(model_generated_tokens_total, "counter", "", s.generated_tokens)                             \
     X(model_texts_total, "counter", "texts classified or embedded", s.texts)
 
-static void prometheus_models(struct hs_put *p, const struct hs_meter *m)
+static void prometheus_models(struct hs_out *p, const struct hs_meter *m)
 {
     struct hs_engine_model_stats s;
     struct hs_model_view v;
@@ -195,7 +195,7 @@ static void prometheus_models(struct hs_put *p, const struct hs_meter *m)
 
 size_t hs_meter_prometheus(struct hs_meter *m, char *text, size_t size)
 {
-    struct hs_put p = {.at = text, .size = size};
+    struct hs_out p = {(uint8_t *)text, (uint8_t *)text + size, false};
     struct report_gauges g;
     report_gauges(m, &g);
     prometheus_head(&p, "build_info", "gauge", "1, with the version");
@@ -210,7 +210,7 @@ size_t hs_meter_prometheus(struct hs_meter *m, char *text, size_t size)
     prometheus_requests(&p, m);
     prometheus_times(&p, m);
     prometheus_models(&p, m);
-    return p.cut ? 0 : p.len;
+    return p.full ? 0 : (size_t)(p.at - (uint8_t *)text);
 }
 
 /* ---- JSON ---- */
@@ -321,7 +321,7 @@ static void json_limits(struct hs_put *p, const struct hs_meter *m)
 
 size_t hs_meter_json(struct hs_meter *m, bool health, char *text, size_t size)
 {
-    struct hs_put p = {.at = text, .size = size};
+    struct hs_put p = {.out = {(uint8_t *)text, (uint8_t *)text + size, false}};
     struct report_gauges g;
     report_gauges(m, &g);
     hs_json_open(&p, NULL, "{");
@@ -341,5 +341,5 @@ size_t hs_meter_json(struct hs_meter *m, bool health, char *text, size_t size)
         json_limits(&p, m);
     }
     hs_json_close(&p, "}");
-    return p.cut ? 0 : p.len;
+    return p.out.full ? 0 : (size_t)(p.out.at - (uint8_t *)text);
 }
