@@ -10,6 +10,7 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -207,6 +208,38 @@ class Drain(unittest.TestCase):
                 time.sleep(0.01)
             with self.assertRaises(ProcessLookupError):
                 os.kill(old, 0)
+
+
+class Activation(unittest.TestCase):
+    """As systemd does it: the listening socket is descriptor 3, readiness is a datagram."""
+
+    def test_a_socket_that_is_handed_in_is_used_and_left(self):
+        with tempfile.TemporaryDirectory() as d, socket.socket(socket.AF_UNIX) as listener, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            listener.bind(f"{d}/s")
+            listener.listen()
+            notify.bind(f"{d}/notify")
+            notify.settimeout(20)
+            waiting = socket.socket(socket.AF_UNIX)  # before there is a server
+            waiting.connect(f"{d}/s")
+            sandbox = "--sandbox off" if "HEARTH_SANITIZED" in os.environ else ""
+            script = (f'exec 3<&{listener.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$ NOTIFY_SOCKET={d}/notify; '
+                      f'exec {HEARTH} serve --no-token {sandbox} -m {BOOKS}')
+            process = subprocess.Popen(["sh", "-c", script], pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
+            self.assertEqual(notify.recv(100), b"READY=1")
+            waiting.close()
+            with Client(f"{d}/s", token=None) as c:
+                self.assertEqual(c.ask("generate", prompt="a", max_tokens=2, ignore_end=1)["reason"], 1)
+            process.terminate()
+            self.assertEqual(process.wait(20), 0)
+            self.assertEqual(notify.recv(100), b"STOPPING=1")
+            self.assertTrue(os.path.exists(f"{d}/s"), "the socket is systemd's")
+
+    def test_without_one_the_path_is_missed(self):
+        got = subprocess.run([HEARTH, "serve", "--no-token", "-m", BOOKS], capture_output=True, text=True, timeout=20,
+                             env=os.environ | {"LISTEN_FDS": "1", "LISTEN_PID": "1"})
+        self.assertEqual(got.returncode, 2)
+        self.assertIn("--socket", got.stderr)
 
 
 class Faults(unittest.TestCase):
