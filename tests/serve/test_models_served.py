@@ -278,6 +278,8 @@ class Guards(unittest.TestCase):
                     if "model" not in fields:
                         self.assertIn(next(iter(fields)), m["message"])
                 for fields in good:
+                    if version == 1:  # whole numbers above 2^53 are texts there
+                        fields = {k: str(v) if isinstance(v, int) and v > 2 ** 53 else v for k, v in fields.items()}
                     m = c.ask("generate", prompt="x", **{"max_tokens": 1, **fields})
                     self.assertEqual(m["type"], "done", (fields, m))
 
