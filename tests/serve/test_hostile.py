@@ -26,6 +26,7 @@ MODELS = ROOT / "fixtures/models"
 BOOKS = f"{MODELS}/books-draft-6m-q8_0.gguf,books"
 OTHER = f"{ROOT}/fixtures/arch/llama-q8_0.gguf,other"
 MIB = 1 << 20
+SANITIZED = "HEARTH_SANITIZED" in os.environ  # memory is that of the sanitizer then
 FAST = [x for limit in ("head_ms=300", "body_ms=600", "hello_ms=300", "stranger_ms=2000", "idle_ms=1500",
                         "stall_ms=700", "failures_ms=3000", "block_ms=1200", "rate=0", "in_flight=16")
         for x in ("--limit", limit)]
@@ -99,7 +100,8 @@ class Hostile(unittest.TestCase):
         with self.server.client() as c:  # said, and not sent
             c.raw(struct.pack("<I", 16 * MIB) + b"\x02" * 1000)
             time.sleep(0.2)
-        self.assertLess(self.server.status("VmHWM") - before, 1024, "KiB for frames that never came")
+        if not SANITIZED:
+            self.assertLess(self.server.status("VmHWM") - before, 1024, "KiB for frames that never came")
         head = body("tokenize", {"id": 1})
         size = 16 * MIB - 1 - len(head) - 5
         with self.server.client() as c:
@@ -108,7 +110,8 @@ class Hostile(unittest.TestCase):
             self.assertEqual(m["id"], 1)
             self.assertEqual(c.ask("health")["ok"], 1)
         time.sleep(0.2)
-        self.assertLess(self.server.status("VmRSS") - before, 8192, "KiB kept of a large frame")
+        if not SANITIZED:
+            self.assertLess(self.server.status("VmRSS") - before, 8192, "KiB kept of a large frame")
 
     # ---- I-02
 
@@ -505,6 +508,7 @@ class Hostile(unittest.TestCase):
                     pass
         return found
 
+    @unittest.skipIf(SANITIZED, "memory that was freed is kept by the sanitizer")
     def test_negative_15_nothing_of_one_session_is_in_another(self):
         secret = "xyzzy-" + "q" * 50
         with self.server.client() as c:
@@ -558,6 +562,7 @@ class Hostile(unittest.TestCase):
             again.terminate()
             self.assertEqual(again.wait(20), 0)
 
+    @unittest.skipIf(SANITIZED, "memory is the sanitizer's")
     def test_negative_18_idle_connections_cost_little(self):
         time.sleep(0.3)
         clients = [self.server.client() for _ in range(8)]  # warm up what all share
