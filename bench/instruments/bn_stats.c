@@ -86,9 +86,22 @@ double bn_p_larger(const double *a, size_t na, const double *b, size_t nb)
     return 0.5 * erfc((u - x * y / 2 - 0.5) / sqrt(variance) / sqrt(2));
 }
 
+/* The better half of nine samples or more: on a machine that others use too, the worse half tells of them. */
+static struct bn_samples stats_better(struct bn_samples s, bool lower, double *kept)
+{
+    size_t n = s.n < BN_MOST_SAMPLES ? s.n : BN_MOST_SAMPLES, keep = n >= 9 ? (n + 1) / 2 : n;
+    if (n)
+        memcpy(kept, s.x, n * sizeof *kept);
+    bn_sort(kept, n);
+    return (struct bn_samples){lower ? kept : kept + n - keep, keep};
+}
+
 struct bn_comparison bn_compare(struct bn_samples before, struct bn_samples now, bool lower_is_better,
                                 double limit, double drift)
 {
+    double kept[2][BN_MOST_SAMPLES];
+    before = stats_better(before, lower_is_better, kept[0]);
+    now = stats_better(now, lower_is_better, kept[1]);
     double old = bn_median(before.x, before.n), new = bn_median(now.x, now.n);
     struct bn_comparison c = {.ratio = new / old, .p = 1, .change = BN_SAME};
     if (!(old > 0) || !(new > 0)) {

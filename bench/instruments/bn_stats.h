@@ -37,13 +37,14 @@ enum bn_change {
 };
 
 struct bn_comparison {
-    double ratio; /* median of now over median of before */
+    double ratio; /* median of now over median of before, both of the better half */
     double p;     /* of a difference to that side by chance */
     double noise; /* relative: what three spreads of either side make */
     enum bn_change change;
 };
 
-/* Worse: the median is off by more than `limit` (0.10 for a tenth) to the bad side and by more than the noise, and
+/* Of nine samples or more the better half is compared: what others do to the machine makes some worse.
+ * Worse: the median is off by more than `limit` (0.10 for a tenth) to the bad side and by more than the noise, and
  * ranks say the same with p below 0.01. `drift` is how much, relatively, the machine itself was slower now, by
  * a yardstick that does not depend on the code: it widens the limit. */
 struct bn_comparison bn_compare(struct bn_samples before, struct bn_samples now, bool lower_is_better,

@@ -69,16 +69,17 @@ static double compare_yardstick(const json_t *report, const char *key)
     return bn_median(x, n);
 }
 
-static double compare_drift(const json_t *before, const json_t *now)
+/* By products of floats; where memory is what counts, by that too. */
+static double compare_drift(const json_t *before, const json_t *now, bool memory)
 {
     double f = compare_yardstick(now, "yardstick_float_ns") / compare_yardstick(before, "yardstick_float_ns") - 1;
     double m = compare_yardstick(before, "yardstick_read_gb_s") / compare_yardstick(now, "yardstick_read_gb_s") - 1;
     f = f > 0 ? f : 0;
-    m = m > 0 ? m : 0;
+    m = memory && m > 0 ? m : 0;
     return f > m ? f : m;
 }
 
-static void compare_row(const json_t *a, const json_t *b, double drift, FILE *f, struct bn_compared *out)
+static void compare_row(const json_t *a, const json_t *b, const double drift[2], FILE *f, struct bn_compared *out)
 {
     static double x[BN_MOST_SAMPLES], y[BN_MOST_SAMPLES];
     const char *gate = compare_text(b, "gate");
@@ -87,7 +88,8 @@ static void compare_row(const json_t *a, const json_t *b, double drift, FILE *f,
     struct bn_samples before = compare_samples(a, x), now = compare_samples(b, y);
     if (before.n == 0 || now.n == 0)
         return;
-    struct bn_comparison c = bn_compare(before, now, lower, limit, memory ? 0 : drift);
+    struct bn_comparison c = bn_compare(before, now, lower, limit,
+                                        memory ? 0 : drift[strcmp(gate, "throughput") == 0]);
     out->same += c.change == BN_SAME;
     out->better += c.change == BN_BETTER;
     out->worse += c.change == BN_WORSE;
@@ -134,14 +136,15 @@ hearth_status bn_report_compare(const char *before, const char *now, FILE *f, st
     status = status == HEARTH_OK ? compare_both(before, now, a, b, err) : status;
     if (status == HEARTH_OK) {
         const json_t *old = json_object_get(a, "results"), *new = json_object_get(b, "results");
-        out->drift = compare_drift(a, b);
+        const double drift[2] = {compare_drift(a, b, false), compare_drift(a, b, true)};
+        out->drift = drift[1];
         json_array_foreach(new, i, row)
         {
             const json_t *other = compare_find(old, new, row);
             if (strcmp(compare_text(row, "gate"), "none") == 0)
                 continue;
             if (other)
-                compare_row(other, row, out->drift, f, out);
+                compare_row(other, row, drift, f, out);
             out->only_now += !other;
         }
         json_array_foreach(old, i, row)
