@@ -559,8 +559,10 @@ static void a_hundred_loads_with_requests_in_flight_leave_nothing(void **state)
     assert_int_equal(dones, 600);
     assert_int_equal(count_fds(), fds);
     print_message("maps %u, then %u; RSS %ld KiB, then %ld\n", maps, count_lines("/proc/self/maps"), rss, rss_kib());
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which keep what was freed */
     assert_true(count_lines("/proc/self/maps") <= maps + 2);
     assert_true(rss_kib() < rss + 2048);
+#endif
 }
 
 /* Every allocation of a load refused in turn: a status, nothing kept, and the next load works. */

@@ -201,7 +201,8 @@ class Models(unittest.TestCase):
                         if cycle == 4:
                             baseline, rss = now, server.status("VmRSS")
                     self.assertEqual(now, baseline)
-                    self.assertLess(server.status("VmRSS"), rss + 4096)
+                    if b"__asan_init" not in HEARTH.read_bytes():  # which keeps what was freed
+                        self.assertLess(server.status("VmRSS"), rss + 4096)
 
     def test_idle_models_leave_and_pinned_ones_stay(self):
         with Directory() as d:
