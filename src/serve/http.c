@@ -16,6 +16,7 @@
 #include "base/hb_error.h"
 #include "base/os/hb_os.h"
 #include <jansson.h>
+#include <malloc.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -472,6 +473,14 @@ hearth_status hs_http_load(hearth_error *err)
     return http_library_open(&lib, err); /* which stays: a second open finds it without a file */
 }
 
+/* What a body said does not stay in freed memory. */
+static void http_json_free(void *p)
+{
+    if (p)
+        hb_wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
 static hearth_status http_start(struct hs_http *h, hearth_error *err)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -480,6 +489,7 @@ static hearth_status http_start(struct hs_http *h, hearth_error *err)
     HB_TRY(http_library_open(&h->lib, err));
     gmtime_r(&now, &tm); /* reads the time zone's file now: the library's Date header would, later */
     json_object_seed(0); /* reads random bytes now */
+    json_set_alloc_funcs(malloc, http_json_free);
     h->daemon = h->lib.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
                                     http_handle, h, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL,
                                     MHD_OPTION_CONNECTION_LIMIT, h->limits.connections, MHD_OPTION_STRICT_FOR_CLIENT, 1,

@@ -18,10 +18,15 @@ static bool buf_room(struct http_buf *b, size_t n)
         return !b->failed;
     while (capacity - b->len < n && capacity < SIZE_MAX / 4)
         capacity *= 2;
-    char *at = capacity - b->len < n ? NULL : realloc(b->at, capacity);
+    char *at = capacity - b->len < n ? NULL : malloc(capacity);
     b->failed = !at;
     if (!at)
         return false;
+    if (b->at) {
+        memcpy(at, b->at, b->len);
+        hb_wipe(b->at, b->capacity); /* requests and answers do not stay in freed memory */
+        free(b->at);
+    }
     b->at = at;
     b->capacity = capacity;
     return true;
@@ -85,6 +90,8 @@ static void buf_f32(struct http_buf *b, float v)
 
 void http_buf_free(struct http_buf *b)
 {
+    if (b->at)
+        hb_wipe(b->at, b->capacity);
     free(b->at);
     memset(b, 0, sizeof *b);
 }

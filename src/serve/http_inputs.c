@@ -232,6 +232,8 @@ static bool input_schema(struct http_call *c, const json_t *schema)
     char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
     struct hs_bytes copy = {NULL, text ? strlen(text) : 0};
     bool ok = text && hb_arena_text(&c->arena, text, copy.len, &copy.at, NULL) == HEARTH_OK;
+    if (text)
+        hb_wipe(text, copy.len);
     free(text);
     if (!ok)
         return input_memory(c);

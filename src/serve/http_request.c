@@ -1,10 +1,10 @@
 /* Requests of HTTP become messages of the engine: the rows of http.def, walked by the members of the body. Nothing is
  * checked here but form; what a value may be is the engine's to say. */
 #include "serve/hs_http_call.h"
-#include "base/os/hb_os.h"
 #include "base/hb_error.h"
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct http_path http_paths[HTTP_ROUTES] = {
@@ -284,15 +284,29 @@ const struct hs_message *http_call_part(struct http_call *c, size_t i, uint64_t 
     return c->message;
 }
 
+static void *request_alloc(void *user, size_t n)
+{
+    (void)user;
+    return malloc(n);
+}
+
+static void request_free(void *user, void *p, size_t n)
+{
+    (void)user;
+    hb_wipe(p, n);
+    free(p);
+}
+
 void http_call_init(struct http_call *c, enum http_route route, uint64_t high, uint64_t low, uint64_t now_s)
 {
+    static const struct hb_alloc heap = {request_alloc, request_free, NULL};
     memset(c, 0, sizeof *c);
     c->route = route;
     c->json = true;
     c->created_s = now_s;
     hb_format(c->name, sizeof c->name, "%s-%llx-%llx", route == HTTP_chat ? "chatcmpl" : "cmpl",
               (unsigned long long)high, (unsigned long long)low);
-    hb_arena_init_growing(&c->arena, hb_os_heap());
+    hb_arena_init_growing(&c->arena, &heap);
 }
 
 void http_call_free(struct http_call *c)
