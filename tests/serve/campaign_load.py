@@ -76,7 +76,9 @@ class Campaign:
         with self.server() as s:
             for kind, args in [x for _ in range(self.args.rounds) for x in kinds.items()]:
                 for n in CLIENTS:
+                    cpu = s.cpu()
                     got = self.load(s, "--clients", n, "--duration", self.args.seconds, *args)
+                    got["cpu_ms"] = (s.cpu() - cpu) * 1e3 / got["ok"]
                     self.check(got["refused"] == 0, f"{n} clients with one request each: {got['refusals']}")
                     fair = got["fairness"]
                     if got["ok"] >= 8 * n:
@@ -88,6 +90,7 @@ class Campaign:
             fair = got["fairness"]
             self.row("clients", model=kind, clients=n, requests_per_s=got["requests_per_s"],
                      tokens_per_s=got["tokens_per_s"], of_alone=got["requests_per_s"] / best[kind, 1]["requests_per_s"],
+                     server_cpu_ms_per_request=got["cpu_ms"],
                      first_ms=got["latency_ms"].get("first_token", {}).get("p50", 0),
                      inter_ms=got["latency_ms"].get("inter_token", {}).get("p50", 0), p50_ms=total["p50"],
                      p95_ms=total["p95"], p99_ms=total["p99"], max_ms=total["max"], jain=fair["jain_requests"],
