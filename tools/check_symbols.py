@@ -33,7 +33,7 @@ SYSTEM_OBJECTS = re.compile(r"^(os_|cpu_features\.|serve_)")
 # Objects behind an option that bring a library along: what they may need of it.
 LIBRARIES = [
     (re.compile(r"^hv_normalize_utf8proc\."), re.compile(r"utf8proc_")),
-    (re.compile(r"^(hv_json|grammar_schema)"), re.compile(r"json_|jansson_")),
+    (re.compile(r"^(hv_json|grammar_schema|labels_json)"), re.compile(r"json_|jansson_")),
     (re.compile(r"^(onnx\.pb-c|hx_load)\."), re.compile(r"protobuf_c_message_")),
 ]
 
