@@ -4,11 +4,24 @@
 #include "test_support.h"
 #include "serve/hs_http.h"
 #include <errno.h>
+#include <jansson.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define SECRET "0123456789abcdef-secret"
 #define AUTH   "Authorization: Bearer " SECRET "\r\n"
+
+/* ---- allocations that fail (the linker's --wrap) ---- */
+
+static uint64_t allocations, fail_at; /* the one that is refused; 0: none */
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    allocations++;
+    return fail_at && allocations == fail_at ? NULL : __real_malloc(n);
+}
 
 /* ---- the engine ---- */
 
@@ -987,6 +1000,43 @@ static void hostile_bytes_do_no_harm(void **state)
     close(fd);
 }
 
+/* Each allocation of a request in our code fails once. What comes of it is a refusal or the end of the connection, and
+ * the next request is served. Those of the JSON library are left alone: jansson 2.14 asserts on some of its own. */
+static void every_allocation_may_fail(void **state)
+{
+    struct bench *b = *state;
+    static const char *const asked[][2] = {
+        {CHAT,
+         "{" HI
+         ",\"stop\":[\"a\"],\"n\":2,\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","
+         "\"schema\":{\"type\":\"integer\"}}},\"tools\":[]}"},
+        {TEXT, "{\"prompt\":[[1,2],[3]],\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+        {EMBED, "{\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\"}"},
+        {LABEL, "{\"input\":\"a\"}"}};
+    json_set_alloc_funcs(__real_malloc, free);
+    for (size_t i = 0; i < HB_COUNT(asked); i++) {
+        bool whole = false;
+        size_t n = 0, refused = 0;
+        for (n = 1; n < 500 && !whole; n++) {
+            int fd = bench_connect(b);
+            allocations = 0;
+            fail_at = n;
+            bench_post(b, fd, asked[i][0], asked[i][1]);
+            bench_read(b, fd);
+            whole = allocations < n;
+            fail_at = 0;
+            if (whole)
+                bench_contains(b, asked[i][1], "HTTP/1.1 200");
+            else if (strncmp(b->answer, "HTTP/1.1 200", 12) != 0)
+                refused++;
+            close(fd);
+            bench_run(b);
+        }
+        assert_true(whole);
+        assert_true(n > 4 && refused > 2);
+    }
+}
+
 int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, bench_open, bench_close)
@@ -1009,6 +1059,7 @@ int main(void)
         ROW(strangers_and_connections_are_counted),
         ROW(closing_ends_what_runs),
         ROW(hostile_bytes_do_no_harm),
+        ROW(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
