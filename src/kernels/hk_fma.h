@@ -7,12 +7,11 @@
 #ifndef HK_FMA_H
 #define HK_FMA_H
 
-#include "base/hb_port.h"
-#include <string.h>
+#include "kernels/hk_bits.h"
 
 HB_INLINE float hk_fma(float a, float b, float c)
 {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(__riscv_f)
+#if defined(HK_FMA_HARDWARE) || defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(__riscv_f)
     return __builtin_fmaf(a, b, c);
 #else
     double p = (double)a * (double)b, z = (double)c;
@@ -28,20 +27,6 @@ HB_INLINE float hk_fma(float a, float b, float c)
     }
     return (float)s;
 #endif
-}
-
-HB_INLINE float hk_from_bits(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-HB_INLINE uint32_t hk_to_bits(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return bits;
 }
 
 #endif

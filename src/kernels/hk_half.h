@@ -4,7 +4,7 @@
 #ifndef HK_HALF_H
 #define HK_HALF_H
 
-#include "kernels/hk_fma.h"
+#include "kernels/hk_bits.h"
 
 HB_INLINE float hk_f16_to_f32(uint16_t h)
 {

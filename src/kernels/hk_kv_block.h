@@ -3,6 +3,7 @@
 #ifndef HK_KV_BLOCK_H
 #define HK_KV_BLOCK_H
 
+#include "kernels/hk_fma.h"
 #include "kernels/hk_half.h"
 #include "kernels/kernels.h"
 

@@ -12,7 +12,7 @@
  * rows pass, four at a time; with few, rows x pages are kept in registers over a block of 32. */
 #define KV_CAT_(a, b, c) a##b##c
 #define KV_CAT(a, b, c)  KV_CAT_(a, b, c)
-#define KV_FN(name)      KV_CAT(kv_, KV_NAME, name)
+#define KV_FN(name)      HK_BODY_OF(KV_CAT(kv_, KV_NAME, name))
 #define KV_OF(name)      KV_CAT(name, KV_NAME, )
 #define KV_BODY(prefix)  HK_BODY_OF(KV_CAT(prefix, KV_NAME, ))
 #define KV_GROUPS        (8 / KV_HALVES) /* vectors of a block that are 4 x HK_VL bytes */

@@ -7,7 +7,7 @@
  * elements into whole vectors. Positions that fill no vector (text, ends of prompts) are scattered. */
 #define KV_CAT_(a, b, c) a##b##c
 #define KV_CAT(a, b, c)  KV_CAT_(a, b, c)
-#define KV_FN(name)      KV_CAT(kv_, KV_NAME, name)
+#define KV_FN(name)      HK_BODY_OF(KV_CAT(kv_, KV_NAME, name))
 #define KV_BODY(prefix)  HK_BODY_OF(KV_CAT(prefix, KV_NAME, ))
 
 /* Dimensions [from, d) of one position. */

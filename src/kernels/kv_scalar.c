@@ -1,5 +1,6 @@
 /* KV cache in float types. */
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_fma.h"
 #include "kernels/hk_half.h"
 
 #define KV_NAME     f32

@@ -7,7 +7,7 @@
  * meet pages that need converting, these are converted once, a part at a time. */
 #define KV_CAT_(a, b, c) a##b##c
 #define KV_CAT(a, b, c)  KV_CAT_(a, b, c)
-#define KV_FN(name)      KV_CAT(kv_, KV_NAME, name)
+#define KV_FN(name)      HK_BODY_OF(KV_CAT(kv_, KV_NAME, name))
 #define KV_BODY(prefix)  HK_BODY_OF(KV_CAT(prefix, KV_NAME, ))
 
 /* s[r][to[i] ..] = q[r] . K of page i over n_d dimensions, continuing what s holds unless `first`. */
@@ -73,7 +73,7 @@ static void KV_FN(_scores_widened)(float *restrict s, const float *restrict q, s
                            KV_LOAD((const KV_ELEM *)k->page[p] + d * HK_KV_PAGE + i));
         for (size_t i = 0, n; i < n_q; i += n) {
             n = kv_rows(n_q - i, KV_MAX_ROWS);
-            kv_f32_scores_pages(s + i * HK_KV_STRETCH, q + i * q_stride + d, q_stride, n, &wide,
+            HK_BODY_OF(kv_f32_scores_pages)(s + i * HK_KV_STRETCH, q + i * q_stride + d, q_stride, n, &wide,
                                 n_pages, n_d, d == 0);
         }
     }

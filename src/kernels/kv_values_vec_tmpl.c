@@ -12,7 +12,7 @@
  * registers for 64 positions; one by one with few rows, so that memory is read page after page. */
 #define KV_CAT_(a, b, c) a##b##c
 #define KV_CAT(a, b, c)  KV_CAT_(a, b, c)
-#define KV_FN(name)      KV_CAT(kv_, KV_NAME, name)
+#define KV_FN(name)      HK_BODY_OF(KV_CAT(kv_, KV_NAME, name))
 #define KV_BODY(prefix)  HK_BODY_OF(KV_CAT(prefix, KV_NAME, ))
 
 /* o[r][j ..] over `columns` vectors, positions lo <= p < hi. `ask`: for the
@@ -156,7 +156,7 @@ static void KV_FN(_values_widened)(float *restrict o, const float *restrict w, s
             if (i < v.n)
                 hk_v_store_n(to + i, KV_V_N(page, p % HK_KV_PAGE, d_v, j + i, v.n - i), v.n - i);
         }
-        kv_f32_values_all_rows(o + j, d_v, w, n_q, lo, hi, &v, false);
+        HK_BODY_OF(kv_f32_values_all_rows)(o + j, d_v, w, n_q, lo, hi, &v, false);
     }
 }
 #endif

@@ -250,7 +250,7 @@ static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const floa
 #define CALL_WIDE_16(w)           CALL_K(16, false, true, w)
 #define CALL_OFFSET_16(w)         CALL_K(16, false, false, w)
 #define TILE_K(name, sub)                                                                          \
-    static void tile_avx2_##name##_stretch(                                                        \
+    static void name(                                                                              \
         float(*acc)[16], const uint8_t *u, const int8_t *sc, const int8_t *mn, const float *d,     \
         const float *dmin, struct tile_avx2_cols x, size_t n_cols, int offset, bool has_min)       \
     {                                                                                              \
@@ -262,8 +262,8 @@ static void tile_avx2_b32_stretch(float (*acc)[16], const uint8_t *u, const floa
             TILE_AVX2_COLUMNS(CALL_OFFSET_##sub)                                                   \
     }
 
-TILE_K(k32, 32)
-TILE_K(k16, 16)
+TILE_K(tile_avx2_k32_stretch, 32)
+TILE_K(tile_avx2_k16_stretch, 16)
 
 static void tile_avx2_one_b32(float *restrict y, size_t ldy, size_t n_rows, const void *restrict tile,
                        const void *restrict x, size_t x_stride, size_t n_cols, size_t n,

@@ -439,7 +439,7 @@ hearth_status hv_jtext(struct hv_jrun *run, const struct hv_jval *v, struct hv_j
 
 /* ---- JSON, as json.dumps(ensure_ascii=False) prints it ---- */
 
-static hearth_status json_string(struct hv_jrun *run, struct hv_marked *buf, struct hv_jstr s)
+static hearth_status jinja_json_string(struct hv_jrun *run, struct hv_marked *buf, struct hv_jstr s)
 {
     static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
     HB_TRY(print_lit(run, buf, "\""));
@@ -506,7 +506,7 @@ hearth_status hv_jjson(struct hv_jrun *run, struct hv_marked *buf, const struct 
     case HV_J_BOOL:
         return print_lit(run, buf, v->as.yes ? "true" : "false");
     case HV_J_STRING:
-        return json_string(run, buf, v->as.s);
+        return jinja_json_string(run, buf, v->as.s);
     case HV_J_INT:
     case HV_J_FLOAT:
         return hv_jprint(run, buf, v, false);

@@ -1,6 +1,7 @@
 /* Weights in float, half and bfloat16. */
 #include "kernels/hk_bodies.h"
 #include "kernels/hk_fold.h"
+#include "kernels/hk_fma.h"
 #include "kernels/hk_half.h"
 
 #define FLOAT_NAME    f32

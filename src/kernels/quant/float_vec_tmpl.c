@@ -6,7 +6,7 @@
  * reach are left alone: adding 0 * 0 would turn -0 into +0. */
 #define FLOAT_CAT_(a, b, c) a##b##c
 #define FLOAT_CAT(a, b, c)  FLOAT_CAT_(a, b, c)
-#define FLOAT_FN(name)      FLOAT_CAT(float_vec_, FLOAT_NAME, name)
+#define FLOAT_FN(name)      FLOAT_BODY_OF(FLOAT_CAT(float_vec_, FLOAT_NAME, name))
 #define FLOAT_BODY(prefix)  FLOAT_BODY_OF(FLOAT_CAT(prefix, FLOAT_NAME, ))
 
 /* The first n < HK_VL elements at p, then zeros. */

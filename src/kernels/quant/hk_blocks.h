@@ -10,16 +10,10 @@
 #define HK_BLOCKS_H
 
 #include "kernels/hk_bodies.h"
+#include "kernels/hk_fma.h"
 #include "kernels/hk_half.h"
+#include "kernels/quant/hk_block_sizes.h"
 #include <string.h>
-
-/* What qtypes.def says, as constants: HK_BYTES_Q4_0, HK_OFFSET_Q4_0, HK_HAS_MIN_Q4_0. */
-enum {
-#define HK_QTYPE(id, name, gguf, elements, bytes, family, offset, has_min)                         \
-    HK_BYTES_##id = bytes, HK_OFFSET_##id = offset, HK_HAS_MIN_##id = has_min,
-#include "kernels/qtypes.def"
-#undef HK_QTYPE
-};
 
 /* ---- B32: half scale (and min), 32 codes. Low nibbles are elements 0..15, high ones 16..31 ---- */
 
