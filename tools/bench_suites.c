@@ -94,8 +94,8 @@ static void suites_summary(const struct bn_verdict *v, size_t n)
     }
 }
 
-/* Run the suites of the tier into a folder. only: names of suites, or NULL for all that are switched on. */
-static int suites_into(const struct suites_run *r, const char *dir, const bool *only, bool print)
+/* Run the suites of the tier into a folder. A wrong result ends the run; what there is by then is written. */
+static int suites_into(const struct suites_run *r, const char *dir, bool print)
 {
     struct bn_run run;
     struct bn_verdict *verdicts = calloc(BN_MOST_VERDICTS, sizeof *verdicts);
@@ -106,9 +106,10 @@ static int suites_into(const struct suites_run *r, const char *dir, const bool *
     int rc = verdicts && bn_run_open(&run) == 0 ? HC_OK : hc_fail(HC_LIMIT, "bench", "no memory for results");
     if (rc == HC_OK && !run.smoke)
         bn_machine_measure(&run.machine);
-    for (int i = 0; rc == HC_OK && i < BN_SUITES; i++)
-        if (r->tier.suite[i] && (!only || only[i]) && bn_run_suite(&run, (enum bn_suite_id)i) != 0)
-            rc = hc_fail(HC_FAILED, bn_suite_name((enum bn_suite_id)i), "a result is wrong: %s", run.failed);
+    int wrong = HC_OK;
+    for (int i = 0; rc == HC_OK && wrong == HC_OK && i < BN_SUITES; i++)
+        if (r->tier.suite[i] && bn_run_suite(&run, (enum bn_suite_id)i) != 0)
+            wrong = hc_fail(HC_FAILED, bn_suite_name((enum bn_suite_id)i), "a result is wrong: %s", run.failed);
     gmtime_r(&now, &utc);
     strftime(report.date, sizeof report.date, "%Y-%m-%d %H:%M UTC", &utc);
     snprintf(report.commit, sizeof report.commit, "%s", HC_COMMIT);
@@ -120,7 +121,7 @@ static int suites_into(const struct suites_run *r, const char *dir, const bool *
         suites_summary(verdicts, report.n_verdicts);
     bn_run_close(&run);
     free(verdicts);
-    return rc;
+    return rc == HC_OK ? wrong : rc;
 }
 
 /* ---- baselines ---- */
@@ -158,7 +159,7 @@ static int suites_gate(const struct suites_run *r)
         fflush(stdout);
         snprintf(dir, sizeof dir, "%s/again", r->s->out);
         snprintf(now, sizeof now, "%s/report.json", dir);
-        rc = suites_into(r, dir, NULL, false);
+        rc = suites_into(r, dir, false);
         rc = rc == HC_OK ? suites_compare(before, now, &c) : rc;
     }
     return rc == HC_OK && c.worse > 0 ? hc_fail(HC_FAILED, r->s->compare, "%zu results are worse by more than the gates allow", c.worse)
@@ -215,7 +216,7 @@ int bench_suites_run(const struct hc_common *common, const struct bench_suites *
     if (tier && common->n_rest != 2)
         return hc_fail(HC_USAGE, "bench tier", "1, 2, 3, full or a JSON file is needed");
     int rc = tier ? suites_tier(&r, common->rest[1]) : suites_named(&r);
-    rc = rc == HC_OK ? suites_into(&r, s->out, NULL, true) : rc;
+    rc = rc == HC_OK ? suites_into(&r, s->out, true) : rc;
     if (rc == HC_OK && s->save)
         rc = suites_save(s);
     if (rc == HC_OK && s->compare)
