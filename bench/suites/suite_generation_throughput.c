@@ -392,7 +392,7 @@ int suite_generation_throughput(struct bn_run *run)
         char why[200];
         size_t there = bn_models_find(run, roles[k], found, run->smoke && k ? 0 : 2, why);
         if (there == 0 && !run->smoke) {
-            struct bn_result *r = bn_add(run, "tokens/s", BN_HIGHER, BN_UNGATED, "decode");
+            struct bn_result *r = bn_add(run, "tokens/s", BN_HIGHER, BN_UNGATED, "decode, prompt of any length");
             snprintf(r->role, sizeof r->role, "%s", bn_role_name(roles[k]));
             bn_missing(r, "%s", why);
         }

@@ -206,6 +206,9 @@ int suite_ipc_throughput(struct bn_run *run)
     struct ipc b = {.fd = -1, .capacity = 1 << 18};
     hearth_error err = {0};
     int rc = 0;
+    if (!BN_ON(run, v2_encoding))
+        bn_missing(bn_add(run, "us", BN_LOWER, BN_UNGATED, "socket round trip"), "v2_encoding is off, and it is the binary form that goes "
+                   "through the socket here");
     hk_select(&b.kernels, hb_os_cpu_features(), HK_LEVEL_COUNT);
     hb_arena_init_growing(&b.arena, hb_os_heap());
     b.frame = malloc(b.capacity);
