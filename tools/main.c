@@ -22,10 +22,13 @@ static void main_print_help(void)
     for (size_t i = 0; i < HC_COUNT(main_commands); i++)
         if (main_commands[i].command)
             printf("  %-12s %s\n", main_commands[i].name, main_commands[i].text);
-    puts("\nNot in this build:");
-    for (size_t i = 0; i < HC_COUNT(main_commands); i++)
-        if (!main_commands[i].command)
-            printf("  %-12s waits for %s\n", main_commands[i].name, main_commands[i].text);
+    const char *title = "\nNot in this build:\n";
+    for (size_t i = 0; i < HC_COUNT(main_commands); i++) {
+        if (main_commands[i].command)
+            continue;
+        printf("%s  %-12s waits for %s\n", title, main_commands[i].name, main_commands[i].text);
+        title = "";
+    }
     puts("\n  hearth COMMAND -h    the options of a command\n"
          "  hearth --version     the version\n\n"
          "Results go to standard output; progress, statistics and errors to standard error.\n"
