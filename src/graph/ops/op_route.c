@@ -85,7 +85,7 @@ static int64_t order_units(const struct ht_step *s, const struct ht_run *run)
     return ht_rows(s->in[0], run) > 0;
 }
 
-/* A counting sort. */
+/* A counting sort; the starts are their own counters. */
 static hearth_status order_run(const struct ht_step *s, const struct ht_run *run, void *scratch,
                                int64_t begin, int64_t end, hearth_error *err)
 {
@@ -93,23 +93,25 @@ static hearth_status order_run(const struct ht_step *s, const struct ht_run *run
     struct ht_order o = ht_order(s->out[0], p->n_experts);
     int64_t pairs = ht_rows(s->in[0], run) * p->n_used;
     const int32_t *pick = route_i32(s->in[0], 0); /* dense */
-    int32_t next[HT_MAX_EXPERTS] = {0};
     (void)scratch, (void)begin, (void)end, (void)err;
-    for (int64_t i = 0; i < pairs; i++)
-        next[pick[i]]++;
     *o.n_active = 0;
-    o.start[0] = 0;
+    for (int32_t e = 0; e <= p->n_experts; e++)
+        o.start[e] = 0;
+    for (int64_t i = 0; i < pairs; i++)
+        o.start[pick[i] + 1]++;
     for (int32_t e = 0; e < p->n_experts; e++) {
-        if (next[e])
+        if (o.start[e + 1])
             o.active[(*o.n_active)++] = e;
-        o.start[e + 1] = o.start[e] + next[e];
-        next[e] = o.start[e];
+        o.start[e + 1] += o.start[e];
     }
     for (int64_t i = 0; i < pairs; i++) {
-        int32_t slot = next[pick[i]]++;
+        int32_t slot = o.start[pick[i]]++;
         o.token[slot] = (int32_t)(i / p->n_used);
         o.slot[i] = slot;
     }
+    for (int32_t e = p->n_experts; e > 0; e--) /* each stands at its end now, where the next one starts */
+        o.start[e] = o.start[e - 1];
+    o.start[0] = 0;
     return HEARTH_OK;
 }
 
