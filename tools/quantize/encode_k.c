@@ -255,31 +255,31 @@ void hq_encode_q3_k(void *blocks, const float *x, const float *importance, size_
     }
 }
 
+/* What Q4_K and Q5_K have in common: scales, and the low 4 bits. */
+static void k_encode_k4(struct k_work *k, int hi, const float *x, const float *importance, uint8_t d[2], uint8_t dmin[2],
+                        uint8_t scales[12], uint8_t qs[128])
+{
+    const struct k_affine type = {hi, 63};
+    k_begin(k, x, importance, 32);
+    k_affine_code(k, &type);
+    hq_put_half(d, k->d);
+    hq_put_half(dmin, k->dmin);
+    k_put_scales_k4(scales, k->sc, k->mn);
+    k_put_nibbles(qs, k->q, 32);
+}
+
 void hq_encode_q4_k(void *blocks, const float *x, const float *importance, size_t n)
 {
-    static const struct k_affine type = {15, 63};
     struct k_work k;
-    K_EACH(hk_block_q4_k) {
-        k_begin(&k, x, importance, 32);
-        k_affine_code(&k, &type);
-        hq_put_half(out->d, k.d);
-        hq_put_half(out->dmin, k.dmin);
-        k_put_scales_k4(out->scales, k.sc, k.mn);
-        k_put_nibbles(out->qs, k.q, 32);
-    }
+    K_EACH(hk_block_q4_k)
+        k_encode_k4(&k, 15, x, importance, out->d, out->dmin, out->scales, out->qs);
 }
 
 void hq_encode_q5_k(void *blocks, const float *x, const float *importance, size_t n)
 {
-    static const struct k_affine type = {31, 63};
     struct k_work k;
     K_EACH(hk_block_q5_k) {
-        k_begin(&k, x, importance, 32);
-        k_affine_code(&k, &type);
-        hq_put_half(out->d, k.d);
-        hq_put_half(out->dmin, k.dmin);
-        k_put_scales_k4(out->scales, k.sc, k.mn);
-        k_put_nibbles(out->qs, k.q, 32);
+        k_encode_k4(&k, 31, x, importance, out->d, out->dmin, out->scales, out->qs);
         k_put_ones(out->high, k.q, 4);
     }
 }
