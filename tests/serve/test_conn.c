@@ -4,37 +4,17 @@
 #include "base/hb_reader.h"
 #include "base/os/hb_os.h"
 #include "serve/serve_noop.h"
+#include "serve/serve_refusal.h"
 #include <malloc.h>
 
 /* ---- counting what is allocated (the linker's --wrap) ---- */
 
 static uint64_t allocations, fail_at, fail_n; /* so many are refused from that one on; 0: none */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
 
 static bool refused(void)
 {
     allocations++;
     return fail_at && allocations >= fail_at && allocations < fail_at + fail_n;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return refused() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return refused() ? NULL : __real_realloc(p, n);
 }
 
 /* ---- what is freed ---- */

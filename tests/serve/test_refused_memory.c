@@ -4,17 +4,11 @@
 #include "runtime/runtime_support.h"
 #include "base/os/hb_os.h"
 #include "serve/hs_engine.h"
+#include "serve/serve_refusal.h"
 
 static long refuse_at = -1; /* the n-th from now; -1: none */
 static bool for_ever;
 static unsigned long asked;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
 
 static bool refused(void)
 {
@@ -27,21 +21,6 @@ static bool refused(void)
     }
     refuse_at--;
     return false;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return refused() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return refused() ? NULL : __real_realloc(p, n);
 }
 
 static struct hs_engine *engine;
